@@ -1,0 +1,119 @@
+"""Plain data that the engine works on. No I/O, no clock, no Airflow.
+
+A record's values are flat: a neutral path (`billing.city`) or the mapping's own name, to a typed value. Lines are
+under the key `lines`, a tuple of flat mappings. Empty is always None, never "" or a vendor's zero GUID.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+Scalar: TypeAlias = bool | int | str | Decimal | dt.date | dt.datetime | None
+Line: TypeAlias = Mapping[str, Scalar]
+Value: TypeAlias = Scalar | tuple[Line, ...]
+Values: TypeAlias = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as one system has it.
+
+    `version` is what the system calls its version (a SyncToken, a modification stamp); equal versions mean an equal
+    record. `facts` answers `create_when`: names of opportunity stages seen, plus the words `created` and `won`.
+    `complete` is false while lines and facts have not been read yet.
+    """
+
+    id: str
+    values: Values
+    version: str = ""
+    modified: dt.datetime | None = None
+    deleted: bool = False
+    active: bool = True
+    label: str = ""
+    facts: frozenset[str] = frozenset()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Two records that belong together, with what each side held when they were last in step."""
+
+    source_id: str
+    target_id: str
+    base_source: Values
+    base_target: Values
+    source_version: str = ""
+    target_version: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target record that could be the partner. `bound_to` is the source id that it already belongs to."""
+
+    id: str
+    label: str
+    bound_to: str | None = None
+
+
+class Action(StrEnum):
+    """What is to be done, or was done, with a record. Each record read ends in exactly one of these (law 3)."""
+
+    CREATE = "created"
+    UPDATE = "updated"
+    UNCHANGED = "unchanged"
+    SKIP = "skipped"
+    HOLD = "held"
+    REJECT = "rejected"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field: what the target has and what it will have."""
+
+    field: str
+    old: Value
+    new: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """A reference that has no partner yet: planning again makes sense once `mapping` has bound `source_id`."""
+
+    mapping: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the plan says about one source record, and why.
+
+    `send` is what the target gets: all fields for a create, only the changed ones for an update. `target` is the
+    projection that the target will have afterwards in the mapping's fields; with `source` (the source's own
+    projection) it becomes the binding's base. `binds` is true where an unbound record found its partner.
+    """
+
+    action: Action
+    source_id: str
+    why: str
+    label: str = ""
+    target_id: str | None = None
+    target_version: str = ""
+    source_version: str = ""
+    changes: tuple[Change, ...] = ()
+    send: Values = field(default_factory=dict)
+    source: Values = field(default_factory=dict)
+    target: Values = field(default_factory=dict)
+    binds: bool = False
+    generation: int = 0
+    code: str = ""
+    advice: str = ""
+    field: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    awaits: tuple[Await, ...] = ()

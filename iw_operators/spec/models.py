@@ -1,0 +1,164 @@
+"""What a consultant writes: company, mappings, flows. Frozen, unknown keys forbidden.
+
+The models check what can be seen in one file. What needs other files (catalogues, other mappings) is checked by
+`spec.resolve`, and both report through `spec.loader` with file and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from iw_operators.spec.catalogue import FieldType, Model
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
+CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class Direction(StrEnum):
+    """Which way a mapping, or one run of it, moves data."""
+
+    TO_BOOKS = "to_books"
+    TO_CRM = "to_crm"
+    BOTH = "both"
+    NONE = "none"
+
+
+class Owner(StrEnum):
+    """Whose value of a field counts when both sides may write it.
+
+    `latest`: whichever side changed since they were last in step; both changed to different values is a conflict.
+    """
+
+    CRM = "crm"
+    BOOKS = "books"
+    LATEST = "latest"
+
+
+class Operations(StrEnum):
+    """Permitted operations in one direction (M3)."""
+
+    NONE = "none"
+    CREATE_AND_UPDATE = "create_and_update"
+    CREATE_ONLY = "create_only"
+    UPDATE_ONLY = "update_only"
+
+
+class Endpoint(Model):
+    """One system of a company: `system` names a folder in `iw_operators/systems`, `connection` one in Airflow."""
+
+    system: str
+    connection: str
+    locale: Literal["US", "CA", "AU", "NZ", "UK", "SEA"] = "US"
+
+
+class Company(Model):
+    """`company.yaml`."""
+
+    company: CompanyId
+    crm: Endpoint
+    books: Endpoint
+    time_zone: str = "UTC"
+    country: str = Field(default="US", pattern="^[A-Z]{2}$")  # region in which bare phone numbers are read
+    base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    overlap_seconds: int = Field(default=60, ge=0, le=86_400)  # how far behind Query Starts a run looks again
+
+
+class Bind(Model):
+    """How a record that is not bound yet finds its partner (M1, M2).
+
+    `by: id` reads the partner's id from `id_field` of the CRM record where one is named; `by: full_name` compares
+    full names; then, and for `by: criteria` at once, the fields of `else` have to agree, all of them.
+    `address` stands for the address without its street.
+    """
+
+    by: Literal["id", "full_name", "criteria"] = "id"
+    id_field: str | None = None  # native CRM field that holds the id of the books' record
+    else_: tuple[Literal["name", "phone", "address", "number", "code", "email"], ...] = Field(default=(), alias="else")
+    normalize_names: bool = True
+
+
+class CreateWhen(Model):
+    """When a record that has no partner is created on the other side (M4); all that is stated has to hold."""
+
+    opportunity: Literal["created", "won"] | None = None
+    opportunity_stage: tuple[str, ...] = ()
+    field: Mapping[str, str | bool | int | tuple[str | bool | int, ...]] = Field(default_factory=dict)
+
+
+class Way(Model):
+    """One direction of a mapping."""
+
+    operations: Operations = Operations.CREATE_AND_UPDATE
+    create_when: CreateWhen = CreateWhen()
+
+
+class FieldSpec(Model):
+    """What a mapping says about one field. Everything is optional for a field that both catalogues know.
+
+    `to_books` and `to_crm` are Jinja expressions (no braces) over the source's neutral fields; `value` is the field
+    itself. `values` translates the CRM's value (left) into the books' (right) and back. A `default_...` is sent where
+    the source has nothing.
+    """
+
+    crm: str | None = None
+    books: str | None = None
+    owner: Owner | None = None
+    type: FieldType | None = None
+    to_books: str | None = None
+    to_crm: str | None = None
+    values: Mapping[str, str] = Field(default_factory=dict)
+    default_books: str | int | bool | None = None
+    default_crm: str | int | bool | None = None
+    shorten: bool = False
+    skip: bool = False
+
+
+class MappingSpec(Model):
+    """`<mapping>.yaml`: one CRM object and one object of the books."""
+
+    mapping: Identifier
+    crm: str
+    books: str
+    neutral: str | None = None  # needed only where both objects have several meanings in common
+    direction: Direction = Direction.TO_BOOKS
+    bind: Bind = Bind()
+    to_books: Way = Way()
+    to_crm: Way = Way()
+    write_back: Mapping[Literal["id", "full_name", "number", "synced_at"], str] = Field(default_factory=dict)
+    fields: Mapping[str, FieldSpec] = Field(default_factory=dict)
+    lines: Mapping[str, FieldSpec] = Field(default_factory=dict)
+
+
+class FlowKind(StrEnum):
+    """Kinds of flows that are known; see the flow's suffix."""
+
+    SCHEDULED = "scheduled"
+    NF = "NF"  # one record, by its full name or id
+    DR = "DR"  # a date range, through Airflow's backfill
+
+
+class FlowSpec(Model):
+    """One flow. `direction` is needed where its mappings run both ways; `kind` follows from the id's suffix."""
+
+    mappings: tuple[str, ...] = Field(min_length=1)
+    direction: Literal[Direction.TO_BOOKS, Direction.TO_CRM] | None = None
+    kind: FlowKind | None = None
+    description: str = ""
+    interval_ms: int = Field(default=600_000, ge=10_000, le=3_600_000 * 24)
+    shift_ms: int = Field(default=0, ge=0)
+    deadline_minutes: int | None = Field(default=None, ge=1)
+    window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR: the length of one run's window
+    batch_size: int = Field(default=500, ge=1, le=2_000)
+    operations: Operations | None = None  # overrides the mapping's, for this flow alone
+
+    @field_validator("mappings")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            msg = "names a mapping twice"
+            raise ValueError(msg)
+        return value

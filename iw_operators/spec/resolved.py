@@ -1,0 +1,102 @@
+"""A mapping with everything looked up: what `spec.resolve` makes and the engine and the systems work from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from iw_operators.spec.catalogue import FieldDef, Model, ObjectDef
+from iw_operators.spec.models import Bind, Company, Direction, FlowKind, FlowSpec, Operations, Owner, Way
+
+Side = Literal["crm", "books"]
+
+
+class MappedField(Model):
+    """One field of a mapping. `name` is the neutral path, or the mapping's own word for what only it knows.
+
+    `crm` or `books` is None when that side does not have the field (then an expression gives the other its value).
+    `ref` is the neutral object that a REF points at and `ref_mapping` the mapping whose bindings translate it.
+    """
+
+    name: str
+    crm: FieldDef | None
+    books: FieldDef | None
+    owner: Owner
+    to_books: str | None = None
+    to_crm: str | None = None
+    values: Mapping[str, str] = {}
+    default_books: str | int | bool | None = None
+    default_crm: str | int | bool | None = None
+    shorten: bool = False
+    ref: str | None = None
+    ref_mapping: str | None = None
+
+    def on(self, side: Side) -> FieldDef | None:
+        """Return the field's definition on one side."""
+        return self.crm if side == "crm" else self.books
+
+
+class ResolvedMapping(Model):
+    """One mapping of one company."""
+
+    company: Company
+    mapping: str
+    neutral: str
+    crm_object: str
+    books_object: str
+    crm_def: ObjectDef
+    books_def: ObjectDef
+    crm_label: str  # what messages call the system
+    books_label: str
+    direction: Direction
+    bind: Bind
+    to_books: Way
+    to_crm: Way
+    write_back: Mapping[str, FieldDef]  # id, full_name, number, synced_at -> field of the CRM record
+    id_field: FieldDef | None  # `bind.id_field`, looked up
+    fields: tuple[MappedField, ...]
+    lines: tuple[MappedField, ...]
+    depends: tuple[str, ...]  # mappings that references go through
+    fingerprint: str
+
+    def object_of(self, side: Side) -> str:
+        """Return the native object's name on one side."""
+        return self.crm_object if side == "crm" else self.books_object
+
+    def definition(self, side: Side) -> ObjectDef:
+        """Return the object's definition on one side."""
+        return self.crm_def if side == "crm" else self.books_def
+
+    def label(self, side: Side) -> str:
+        """Return the system's name as people know it."""
+        return self.crm_label if side == "crm" else self.books_label
+
+
+class ResolvedFlow(Model):
+    """One flow of one company with its mappings, in order. `direction` is TO_BOOKS or TO_CRM."""
+
+    company: Company
+    flow: str
+    spec: FlowSpec
+    kind: FlowKind
+    direction: Direction
+    mappings: tuple[ResolvedMapping, ...]
+    file: str  # where the flow is written, for people
+
+    @property
+    def dag_id(self) -> str:
+        """Airflow's name of the flow."""
+        return f"{self.company.company}.{self.flow}"
+
+    def operations(self, mapping: ResolvedMapping) -> Operations:
+        """Return what this flow may do with one of its mappings."""
+        way = mapping.to_books if self.direction is Direction.TO_BOOKS else mapping.to_crm
+        return self.spec.operations or way.operations
+
+
+class CompanySpec(Model):
+    """Everything of one company that is free of errors."""
+
+    company: Company
+    mappings: Mapping[str, ResolvedMapping]
+    flows: Mapping[str, ResolvedFlow]
