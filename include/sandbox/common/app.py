@@ -49,8 +49,8 @@ class Sandbox(Protocol):
         """Return what the sandbox itself counts (rows by entity, calls by operation)."""
 
 
-class _Dropped(Exception):  # makes the server close the socket
-    pass
+class Dropped(Exception):
+    """Raised out of an ASGI application: the server closes the socket without a (further) answer."""
 
 
 class Control:
@@ -81,7 +81,7 @@ class Control:
             line += "?" + scope["query_string"].decode("latin-1")
         take = self.sandbox.faults.take
         if take("drop_before", line):
-            raise _Dropped
+            raise Dropped
         if fault := take("slow", line):
             await asyncio.sleep(fault.seconds)
         if take("html", line):
@@ -104,14 +104,14 @@ class Control:
 
         await self.sandbox.app(scope, receive, hold)
         if after:
-            raise _Dropped
+            raise Dropped
         if late:
             await asyncio.sleep(late.seconds)
         if middle:
             await send(held[0])
             body = b"".join(m.get("body", b"") for m in held[1:])
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-            raise _Dropped
+            raise Dropped
         for message in held:
             await send(message)
 
