@@ -101,13 +101,14 @@ class FieldSpec(Model):
 
     `to_books` and `to_crm` are Jinja expressions (no braces) over the source's neutral fields; `value` is the field
     itself. `values` translates the CRM's value (left) into the books' (right) and back. A `default_...` is sent where
-    the source has nothing.
+    the source has nothing. `length` is that of a custom text field named here, where it is not the usual one.
     """
 
     crm: str | None = None
     books: str | None = None
     owner: Owner | None = None
     type: FieldType | None = None
+    length: int | None = Field(default=None, ge=1)
     to_books: str | None = None
     to_crm: str | None = None
     values: Mapping[str, str] = Field(default_factory=dict)

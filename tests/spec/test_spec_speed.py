@@ -1,0 +1,63 @@
+"""Loading specs costs little: the DAG processor does it for every parse of the DAG file."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from iw_operators.spec.catalogues import library
+from iw_operators.spec.loader import load_all, load_flow
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIES = 34  # of a company with six flows: a little over 200 flows
+SECONDS = 0.4  # of the 0.6 that building 200 flows may cost, specs included
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with many companies like acme."""
+    root = tmp_path_factory.mktemp("mappings")
+    for number in range(COPIES):
+        folder = root / f"acme{number}"
+        shutil.copytree(ROOT / "mappings" / "acme", folder)
+        company = folder / "company.yaml"
+        company.write_text(company.read_text().replace("company: acme\n", f"company: acme{number}\n"))
+    return root
+
+
+@pytest.mark.feature("R1")
+def test_two_hundred_flows_load_in_a_fraction_of_a_second(many: Path) -> None:
+    """Two hundred flows are read, checked and resolved within the budget of processor time."""
+    library.cache_clear()  # the catalogues count too
+    best = SECONDS * 10
+    for _ in range(3):
+        library.cache_clear()
+        start = time.process_time()
+        specs, errors = load_all(many)
+        best = min(best, time.process_time() - start)
+    assert errors == []
+    assert sum(len(spec.flows) for spec in specs.values()) >= 200
+    assert best < SECONDS
+
+
+def test_one_flow_costs_a_hundredth_of_all(many: Path) -> None:
+    """What a worker loads for its one flow does not grow with the number of companies."""
+    load_flow(many, "acme0", "QBPmt2CRPmt")
+    start = time.process_time()
+    for _ in range(10):
+        flow, errors = load_flow(many, "acme7", "QBPmt2CRPmt")
+    each = (time.process_time() - start) / 10
+    assert errors == []
+    assert flow is not None
+    assert flow.dag_id == "acme7.QBPmt2CRPmt"
+    assert each < SECONDS / 10
+
+
+def test_catalogues_are_read_once() -> None:
+    """A process reads a catalogue once, however many companies use it."""
+    system = library().systems()[0]
+    assert library().catalogue(system)[0] is library().catalogue(system)[0]
+    assert library() is library()
