@@ -1,0 +1,260 @@
+"""Bindings: which record of the CRM belongs to which of the books, and what both held when last in step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
+
+from iw_operators.engine.model import Binding, Decision, Values
+from iw_operators.errors import StopFlow
+from iw_operators.ledger.codec import decode_values, encode_values, identifier
+from iw_operators.ledger.database import Database, among
+from iw_operators.ledger.model import PendingWriteBack, other
+from iw_operators.ledger.tables import binding
+from iw_operators.spec.resolved import Side
+
+_b = binding.c
+
+CONFLICT = "iw.binding_conflict"
+CONFLICT_ADVICE = "Look at both records; unbind or merge the one that is wrong, then run the flow again."
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two records that are in step: what a decision and its outcome say about them, oriented from the source."""
+
+    source_id: str
+    target_id: str
+    base_source: Values
+    base_target: Values
+    source_version: str
+    target_version: str
+    generation: int  # of the binding when it was planned
+    answer: Values
+    write_back: str = "pending"
+
+    def row(self, company: str, mapping: str, source: Side) -> dict[str, Any]:
+        """Return the pair as a row of the table."""
+        target = other(source)
+        return {
+            "company": company,
+            "mapping": mapping,
+            f"{source}_id": identifier(self.source_id),
+            f"{target}_id": identifier(self.target_id),
+            f"{source}_base": encode_values(self.base_source),
+            f"{target}_base": encode_values(self.base_target),
+            f"{source}_version": self.source_version,
+            f"{target}_version": self.target_version,
+            "generation": self.generation,
+            "answer": encode_values(self.answer) if target == "books" else {},
+            "write_back": self.write_back,
+        }
+
+
+class Bindings(Database):
+    """The ledger's bindings."""
+
+    def bindings(self, company: str, mapping: str, side: Side, ids: Sequence[str]) -> dict[str, Binding]:
+        """Return the bindings of those records of `side` that have one, oriented with `side` as the source."""
+        if not ids:
+            return {}
+        query = sa.select(binding).where(_b.company == company, _b.mapping == mapping, among(_side(side), ids))
+        target = other(side)
+
+        def oriented(row: Mapping[Any, Any]) -> Binding:
+            return Binding(
+                source_id=row[f"{side}_id"],
+                target_id=row[f"{target}_id"],
+                base_source=decode_values(row[f"{side}_base"]),
+                base_target=decode_values(row[f"{target}_base"]),
+                source_version=row[f"{side}_version"],
+                target_version=row[f"{target}_version"],
+                generation=row["generation"],
+            )
+
+        return self._read(lambda c: {row[f"{side}_id"]: oriented(row) for row in c.execute(query).mappings()})
+
+    def references(self, company: str, mapping: str, side: Side, ids: Sequence[str]) -> dict[str, str]:
+        """Return the partners' ids of those records of `side` that are bound."""
+        if not ids:
+            return {}
+        query = sa.select(_side(side), _side(other(side))).where(
+            _b.company == company, _b.mapping == mapping, among(_side(side), ids)
+        )
+        return self._read(lambda c: dict(c.execute(query).all()))
+
+    def bind(self, company: str, mapping: str, *, crm_id: str, books_id: str) -> None:
+        """Bind two records by hand. They are compared as if never synced before at the next run that reads one.
+
+        :raises StopFlow: one of them is bound to another record already.
+        """
+        pair = Pair(crm_id, books_id, {}, {}, "", "", 0, {})
+        conflicts = self._write(lambda c: insert_pairs(c, company, mapping, "crm", [pair]))
+        stop_at(conflicts, mapping)
+
+    def unbind(self, company: str, mapping: str, side: Side, record_id: str) -> bool:
+        """Take the binding of a record away; return whether there was one. The records themselves stay as they are."""
+        query = sa.delete(binding).where(_b.company == company, _b.mapping == mapping, _side(side) == record_id)
+        return self._write(lambda c: c.execute(query).rowcount > 0)
+
+    def pending_write_backs(self, company: str, mapping: str, limit: int) -> list[PendingWriteBack]:
+        """Return bound CRM records that do not know their partner yet and are not on their way, oldest first.
+
+        Records whose write-back was refused come again after the next `begin_mapping`.
+        """
+        query = (
+            sa.select(_b.crm_id, _b.books_id, _b.books_base, _b.answer)
+            .where(_b.company == company, _b.mapping == mapping, _b.write_back == "pending")
+            .order_by(_b.created_at, _b.crm_id)
+            .limit(limit)
+        )
+        return self._read(
+            lambda c: [
+                PendingWriteBack(
+                    row.crm_id, row.books_id, {**decode_values(row.books_base), **decode_values(row.answer)}
+                )
+                for row in c.execute(query)
+            ]
+        )
+
+
+def insert_pairs(
+    connection: Connection, company: str, mapping: str, source: Side, pairs: Sequence[Pair]
+) -> dict[str, str]:
+    """Bind pairs; return those that cannot be, by source id, with the reason. Existing equal bindings are kept up."""
+    if not pairs:
+        return {}
+    rows = [pair.row(company, mapping, source) for pair in pairs]
+    mine, partner = f"{source}_id", f"{other(source)}_id"
+    made = connection.execute(insert(binding).on_conflict_do_nothing().returning(_b[mine], _b[partner]), rows)
+    done = set(made)
+    left = [pair for pair in pairs if (pair.source_id, pair.target_id) not in done]
+    if not left:
+        return {}
+    query = sa.select(_b[mine], _b[partner]).where(
+        _b.company == company,
+        _b.mapping == mapping,
+        sa.or_(among(_b[mine], [p.source_id for p in left]), among(_b[partner], [p.target_id for p in left])),
+    )
+    there = list(connection.execute(query))
+    by_source, by_target = dict(there), {target: mine_ for mine_, target in there}
+    conflicts = {}
+    for pair in left:
+        if by_source.get(pair.source_id) == pair.target_id:
+            continue
+        if pair.source_id in by_source:
+            reason = f"{source} record {pair.source_id} is already bound to {by_source[pair.source_id]}"
+        else:
+            reason = f"{other(source)} record {pair.target_id} is already bound to {by_target[pair.target_id]}"
+        conflicts[pair.source_id] = f"{reason}, so it cannot be bound to {_wanted(pair, by_source)}."
+    update_pairs(connection, company, mapping, source, [p for p in left if p.source_id not in conflicts])
+    return conflicts
+
+
+def update_pairs(connection: Connection, company: str, mapping: str, source: Side, pairs: Sequence[Pair]) -> None:
+    """Note what both sides of bound pairs hold after a write.
+
+    Where the binding has moved on since the write was planned, the versions are left empty: the next run then reads
+    and compares both sides instead of trusting either.
+    """
+    if not pairs:
+        return
+    planned = sa.bindparam("b_generation", type_=sa.Integer)
+
+    def version(side: Side) -> sa.ColumnElement[str]:
+        return sa.case((_b.generation == planned, sa.bindparam(f"b_{side}_version", type_=sa.Text)), else_="")
+
+    statement = (
+        sa.update(binding)
+        .where(*_this_pair(company, mapping))
+        .values(
+            crm_base=sa.bindparam("b_crm_base", type_=_b.crm_base.type),
+            books_base=sa.bindparam("b_books_base", type_=_b.books_base.type),
+            crm_version=version("crm"),
+            books_version=version("books"),
+            generation=_b.generation + 1,
+            updated_at=sa.func.now(),
+        )
+    )
+    _each(connection, statement, company, mapping, source, pairs)
+
+
+def refresh_pairs(connection: Connection, company: str, mapping: str, source: Side, pairs: Sequence[Pair]) -> None:
+    """Note what both sides of bound pairs hold without a write, unless the binding has moved on since."""
+    if not pairs:
+        return
+
+    def version(side: Side) -> sa.ColumnElement[str]:
+        new = sa.bindparam(f"b_{side}_version", type_=sa.Text)
+        return sa.case((new != "", new), else_=_b[f"{side}_version"])
+
+    statement = (
+        sa.update(binding)
+        .where(*_this_pair(company, mapping), _b.generation == sa.bindparam("b_generation", type_=sa.Integer))
+        .values(
+            crm_base=sa.bindparam("b_crm_base", type_=_b.crm_base.type),
+            books_base=sa.bindparam("b_books_base", type_=_b.books_base.type),
+            crm_version=version("crm"),
+            books_version=version("books"),
+            updated_at=sa.func.now(),
+        )
+    )
+    _each(connection, statement, company, mapping, source, pairs)
+
+
+def mark_write_backs(connection: Connection, company: str, mapping: str, crm_ids: Sequence[str], state: str) -> None:
+    """Note how far the write-backs of CRM records are: `sent`, `done` or `failed`."""
+    if crm_ids:
+        here = (_b.company == company, _b.mapping == mapping, among(_b.crm_id, crm_ids))
+        connection.execute(sa.update(binding).where(*here).values(write_back=state))
+
+
+def pair_of(decision: Decision, *, base_target: Values, target_version: str, answer: Values, made: int = 0) -> Pair:
+    """Return what a decision says about its two records. `made` is 1 where a write has just been applied."""
+    return Pair(
+        source_id=decision.source_id,
+        target_id=decision.target_id or "",
+        base_source=decision.source,
+        base_target=base_target,
+        source_version=decision.source_version,
+        target_version=target_version,
+        generation=decision.generation + made,
+        answer=answer,
+    )
+
+
+def stop_at(conflicts: Mapping[str, str], mapping: str) -> None:
+    """Raise for bindings that could not be made.
+
+    :raises StopFlow: there are any.
+    """
+    if conflicts:
+        first = next(iter(conflicts.values()))
+        more = f" {len(conflicts) - 1} more like it." if len(conflicts) > 1 else ""
+        msg = f"Mapping {mapping} would bind a record twice: {first}{more}"
+        raise StopFlow(msg, code=CONFLICT, advice=CONFLICT_ADVICE)
+
+
+def _each(
+    connection: Connection, statement: sa.Update, company: str, mapping: str, source: Side, pairs: Sequence[Pair]
+) -> None:
+    rows = (pair.row(company, mapping, source) for pair in pairs)
+    connection.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])
+
+
+def _this_pair(company: str, mapping: str) -> tuple[sa.ColumnElement[bool], ...]:
+    crm_id, books_id = (sa.bindparam(f"b_{side}_id", type_=sa.Text) for side in ("crm", "books"))
+    return (_b.company == company, _b.mapping == mapping, _b.crm_id == crm_id, _b.books_id == books_id)
+
+
+def _wanted(pair: Pair, by_source: Mapping[str, str]) -> str:
+    return pair.target_id if pair.source_id in by_source else pair.source_id
+
+
+def _side(side: Side) -> sa.Column[str]:
+    return _b.crm_id if side == "crm" else _b.books_id
