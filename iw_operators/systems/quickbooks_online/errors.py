@@ -1,0 +1,169 @@
+"""QuickBooks Online's faults, in all the forms in which they come, as errors of this package.
+
+A fault comes as JSON of the service (`Fault.Error[]`), JSON of the gateway in lower case (`fault.error[]`), XML even
+where JSON was asked for (throttling), or as an HTML page of something in between. `codes` says for each code what
+to do.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iw_operators.errors import (
+    ConnectionFailure,
+    FixConfiguration,
+    FixRecord,
+    InterWeaveError,
+    RetryLater,
+    SignInAgain,
+    Throttled,
+)
+from iw_operators.systems.http import Response
+from iw_operators.systems.quickbooks_online.codes import KNOWN, REAUTHORISE
+
+LABEL = "QuickBooks Online"
+THROTTLE_SECONDS = 60.0  # Intuit: wait a minute after a 429
+SERVER_ERROR = 500
+
+_XML_ERROR = re.compile(r"<Error\b(?P<attributes>[^>]*)>(?P<body>.*?)</Error>", re.IGNORECASE | re.DOTALL)
+_XML_CODE = re.compile(r"\bcode\s*=\s*[\"'](\d+)[\"']", re.IGNORECASE)
+_GATEWAY_CODE = re.compile(r"errorCode=(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FaultError:
+    """One error of a fault. `code` is without leading zeros; `element` the native field it is about, if it says so."""
+
+    code: str
+    message: str
+    detail: str = ""
+    element: str = ""
+
+    @property
+    def text(self) -> str:
+        """Message and detail as one sentence."""
+        head = self.message.strip().rstrip(".")
+        tail = self.detail.strip()
+        return f"{head}: {tail}" if tail and tail.lower() != head.lower() else head
+
+
+def faults_in(content: Any) -> list[FaultError]:
+    """Return the errors of a decoded JSON answer or batch item, of either spelling; empty when there are none."""
+    if not isinstance(content, Mapping):
+        return []
+    fault = content.get("Fault") or content.get("fault")
+    if not isinstance(fault, Mapping):
+        return []
+    errors = fault.get("Error") or fault.get("error") or []
+    return [_from_json(error) for error in errors if isinstance(error, Mapping)] or [
+        FaultError("", str(fault.get("type") or "a fault without an error"))
+    ]
+
+
+def _from_json(error: Mapping[str, Any]) -> FaultError:
+    low = {str(key).lower(): value for key, value in error.items() if value is not None}
+    message = str(low.get("message", ""))
+    return FaultError(
+        _code(str(low.get("code", "")), message), message, str(low.get("detail", "")), str(low.get("element", ""))
+    )
+
+
+def _code(given: str, message: str) -> str:
+    found = _GATEWAY_CODE.search(message)
+    return (given or (found.group(1) if found else "")).lstrip("0")
+
+
+def _faults_in_xml(text: str) -> list[FaultError]:
+    found = []
+    for match in _XML_ERROR.finditer(text):
+        code = _XML_CODE.search(match["attributes"])
+        message = _xml_text(match["body"], "Message")
+        found.append(
+            FaultError(_code(code.group(1) if code else "", message), message, _xml_text(match["body"], "Detail"))
+        )
+    return found
+
+
+def _xml_text(body: str, tag: str) -> str:
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", body, re.IGNORECASE | re.DOTALL)
+    return html.unescape(found.group(1)).strip() if found else ""
+
+
+def error_of(faults: list[FaultError], *, status: int = 400, retry_after: float = THROTTLE_SECONDS) -> InterWeaveError:
+    """Return the one error that stands for a fault.
+
+    The first error whose code is known decides; an unknown code is the record's fault when the service validated
+    (status 400), the configuration's when it is another 4xx, and something to try again later from 500 up.
+    """
+    fault = next((f for f in faults if f.code in KNOWN), faults[0])
+    text = "; ".join(dict.fromkeys(f.text for f in faults)).rstrip(".")
+    kind, advice = KNOWN.get(fault.code, (_by_status(status), None))
+    message = f"{LABEL}: {text}."
+    action = f"{advice.meaning} {advice.action}" if advice else "See Intuit's list of error codes."
+    if kind is Throttled:
+        return Throttled(message, retry_after=retry_after, code=fault.code, advice=action)
+    if kind is RetryLater:
+        return ConnectionFailure(message, sent=True, code=fault.code, advice=action)
+    return kind(message, code=fault.code, advice=action)
+
+
+def _by_status(status: int) -> type[InterWeaveError]:
+    if status in (200, 400):
+        return FixRecord
+    return {401: SignInAgain, 429: Throttled}.get(
+        status, RetryLater if status >= SERVER_ERROR or status == 408 else FixConfiguration
+    )
+
+
+def error_in(response: Response) -> InterWeaveError | None:
+    """Return what is wrong with an answer as a whole; None when it is JSON that says nothing of a fault.
+
+    Faults of single items of a batch are not looked at here.
+    """
+    text = response.body.decode("utf-8", "replace")
+    faults = _faults_in_xml(text) if text.lstrip().startswith("<") else []
+    if not faults and not response.html:
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
+        faults = faults_in(content)
+        if not faults and response.status == 200 and isinstance(content, Mapping):
+            return None
+    retry_after = retry_after_of(response)
+    if faults:
+        return error_of(faults, status=response.status, retry_after=retry_after)
+    return _without_fault(response, retry_after)
+
+
+def _without_fault(response: Response, retry_after: float) -> InterWeaveError:
+    status = response.status
+    if status == 429:
+        return Throttled(f"{LABEL}: too many requests.", retry_after=retry_after, code="3001")
+    if status == 401:
+        return SignInAgain(f"{LABEL} does not accept the access token.", code="3200", advice=REAUTHORISE)
+    what = "an HTML page" if response.html else f"{len(response.body)} bytes that are not its JSON"
+    if status == 200 or status >= SERVER_ERROR:
+        msg = f"{LABEL} answered {status} with {what}."
+        return ConnectionFailure(
+            msg,
+            sent=True,
+            code="http.html" if response.html else f"http.{status}",
+            advice="Intuit's status page (status.developer.intuit.com) tells of outages; a proxy may also answer so.",
+        )
+    msg = f"{LABEL} answered {status} with {what}."
+    return FixConfiguration(
+        msg, code=f"http.{status}", advice="Check the environment and base URL of the connection, and proxies."
+    )
+
+
+def retry_after_of(response: Response) -> float:
+    """Return the seconds of a Retry-After header; 60 where there is none or a date."""
+    try:
+        return max(0.0, float(response.headers.get("retry-after", "")))  # seconds, not money
+    except ValueError:
+        return THROTTLE_SECONDS
