@@ -1,0 +1,217 @@
+"""The only place that writes to a business system (law 2).
+
+Each batch: intents committed, the call, outcomes committed. What a crash leaves in doubt is settled before anything
+new is sent: looked up in the target first, then sent again under the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+
+from iw_operators.engine.model import Action, Decision, Record, Values
+from iw_operators.errors import ConnectionFailure
+from iw_operators.keys import batch_key, write_key
+from iw_operators.ledger.model import Kind, OpenBatch, RunRef
+from iw_operators.ledger.store import Ledger
+from iw_operators.spec.catalogue import FieldDef
+from iw_operators.spec.resolved import Side
+from iw_operators.systems.base import Batch, Op, Outcome, Result, System, View, Write
+
+log = structlog.get_logger(__name__)
+
+OWN: Final = "write_back."  # before the names of fields that hold what the books call the record
+WRITE_BACK_PAGE: Final = 500
+
+_WRITES = (Action.CREATE, Action.UPDATE)
+_ENDED = {Result.REJECTED: Action.REJECT, Result.STALE: Action.HOLD, Result.UNKNOWN: Action.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both ends of a mapping: the systems, and the views under which each is written."""
+
+    systems: Mapping[Side, System]
+    views: Callable[[Side], View]
+    write_back: View | None = None  # of the CRM's own fields for the books' id and the like
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes for one mapping in one task.
+
+    :param side: which end is written to.
+    :param base_after: what the target's side of the base becomes, from a decision and the target's answer.
+    :param version_after: which version of the target counts as seen, from the one that the target answered.
+    :param in_doubt: source ids of records whose earlier write could not be decided; they must not be planned.
+    """
+
+    run: RunRef
+    ledger: Ledger
+    side: Side
+    ends: Ends
+    base_after: Callable[[Decision, Values], Values]
+    version_after: Callable[[str], str]
+    in_doubt: set[str] = field(default_factory=set)
+
+    def apply(self, plan: Sequence[Decision], *, last: bool) -> tuple[list[Decision], set[str]]:
+        """Carry out a plan.
+
+        :param last: whether records whose partner changed meanwhile end as held rather than being given back.
+        :returns: the decisions as they ended (created ones with their target's id), and the source ids to be planned
+            again because their partner changed meanwhile.
+        :raises RetryLater: the target went away; what was sent is known, or in doubt and settled by the next attempt.
+        """
+        done = [decision for decision in plan if decision.action not in _WRITES]
+        self.ledger.record(self.run, done)
+        stale: set[str] = set()
+        writes = [(self._write(decision), decision) for decision in plan if decision.action in _WRITES]
+        for batch, decisions in _batches(writes, self.ends.systems[self.side].batch_size):
+            outcomes = self._send(batch, decisions, self.side, "record")
+            again = {decisions[o.key].source_id for o in outcomes if o.result is Result.STALE and not last}
+            ended = self._end(self.run, batch, outcomes, decisions)
+            done += [decision for decision in ended if decision.source_id not in again]
+            stale |= again
+        for decision in done:
+            trace(decision)
+        return done, stale
+
+    def _write(self, decision: Decision) -> Write:
+        op = Op.CREATE if decision.action is Action.CREATE else Op.UPDATE
+        values = dict(decision.send)
+        view = self.ends.views(self.side)
+        if op is Op.CREATE and f"{OWN}id" in view.fields:
+            values[f"{OWN}id"] = decision.source_id  # a CRM record made from the books knows its partner at once
+        key = write_key(self.run.company, self.run.mapping, op, decision, values)
+        return Write(key, op, view, values, decision.target_id, decision.target_version)
+
+    def _send(self, batch: Batch, decisions: Mapping[str, Decision], side: Side, kind: Kind) -> Sequence[Outcome]:
+        system = self.ends.systems[side]
+        self.ledger.begin_batch(self.run, side=side, kind=kind, batch=batch, decisions=decisions)
+        outcomes = {outcome.key: outcome for outcome in system.write(batch)}
+        unknown = tuple(w for w in batch.writes if outcomes[w.key].result is Result.UNKNOWN)
+        if unknown:
+            outcomes |= {outcome.key: outcome for outcome in settled(system, Batch(batch.key, unknown))}
+        left = [outcome for outcome in outcomes.values() if outcome.result is Result.UNKNOWN]
+        if len(left) == len(batch.writes):
+            # The other side is away. The intents stay open, and the next attempt settles them before anything else.
+            raise left[0].error or ConnectionFailure("It is not known whether a batch has arrived.")
+        return [outcomes[write.key] for write in batch.writes]
+
+    def _end(
+        self, run: RunRef, batch: Batch, outcomes: Sequence[Outcome], decisions: Mapping[str, Decision]
+    ) -> list[Decision]:
+        ended = {o.key: self._ended(decisions[o.key], o) for o in outcomes}
+        self.ledger.end_batch(run, batch, outcomes, ended)
+        self.in_doubt |= {decisions[o.key].source_id for o in outcomes if o.result is Result.UNKNOWN}
+        return list(ended.values())
+
+    def _ended(self, decision: Decision, outcome: Outcome) -> Decision:
+        if outcome.result is Result.APPLIED:
+            return replace(
+                decision,
+                target_id=outcome.target_id or decision.target_id,
+                target_version=self.version_after(outcome.version),
+                target=self.base_after(decision, outcome.values),
+            )
+        error, action = outcome.error, _ENDED[outcome.result]
+        if error is None:
+            return replace(decision, action=action)
+        return replace(
+            decision, action=action, why=error.message, code=error.code, advice=error.advice, field=error.field
+        )
+
+    def settle(self) -> None:
+        """Settle what earlier attempts and runs of this mapping left in doubt, in either direction."""
+        for open_batch in self.ledger.open_batches(self.run.company, self.run.mapping):
+            self._settle(open_batch)
+
+    def _settle(self, open_batch: OpenBatch) -> None:
+        back = open_batch.kind == "write_back"
+        view = self.ends.write_back if back else self.ends.views(open_batch.side)
+        if view is None:
+            return  # the mapping has given up writing back since
+        batch = open_batch.batch(view)
+        outcomes = settled(self.ends.systems[open_batch.side], batch)
+        if back:
+            self.ledger.end_batch(open_batch.run, batch, outcomes, open_batch.decisions)
+        else:
+            self._end(open_batch.run, batch, outcomes, open_batch.decisions)
+        log.info("settled what was in doubt", mapping=self.run.mapping, writes=len(batch.writes))
+
+    def write_back(self) -> None:
+        """Write the books' ids into bound CRM records that do not have them yet."""
+        view = self.ends.write_back
+        if view is None:
+            return
+        crm = self.ends.systems["crm"]
+        names = {name.removeprefix(OWN) for name in view.fields}
+        while pending := self.ledger.pending_write_backs(self.run.company, self.run.mapping, WRITE_BACK_PAGE):
+            now = crm.now()
+            writes = []
+            for item in pending:
+                values = {OWN + name: value for name, value in item.values(names, now).items()}
+                decision = Decision(Action.UPDATE, item.crm_id, "write back", target_id=item.crm_id, send=values)
+                key = write_key(self.run.company, f"{self.run.mapping}.write_back", Op.UPDATE, decision, values)
+                writes.append((Write(key, Op.UPDATE, view, values, item.crm_id), decision))
+            for batch, decisions in _batches(writes, crm.batch_size):
+                outcomes = self._send(batch, decisions, "crm", "write_back")
+                self.ledger.end_batch(self.run, batch, outcomes, decisions)
+
+    @staticmethod
+    def doubt(record: Record) -> Decision:
+        """Return the decision for a record whose earlier write is still in doubt: it waits."""
+        return Decision(
+            action=Action.UNKNOWN,
+            source_id=record.id,
+            label=record.label,
+            why="An earlier write of this record is in doubt, and looking could not decide it.",
+            code="iw.in_doubt",
+            advice="Look the record up on the other side. It is looked at again in the next run.",
+        )
+
+
+def settled(system: System, batch: Batch) -> Sequence[Outcome]:
+    """Look a batch up, and send again what did not arrive, or may not have, under its own keys.
+
+    An update that certainly did not arrive is not sent again: its record is planned again from what both sides hold by
+    now, so that nothing newer is overwritten.
+    """
+    ops = {write.key: write.op for write in batch.writes}
+    found = {outcome.key: outcome for outcome in system.resolve(batch)}
+    for key, outcome in found.items():
+        if outcome.result is Result.REJECTED and ops[key] is Op.UPDATE:
+            found[key] = replace(outcome, result=Result.STALE)
+    again = {key for key, outcome in found.items() if outcome.result in (Result.REJECTED, Result.UNKNOWN)}
+    if again:
+        sent = system.write(Batch(batch.key, tuple(w for w in batch.writes if w.key in again)))
+        found |= {outcome.key: outcome for outcome in sent}
+    return [found[write.key] for write in batch.writes]
+
+
+def own_fields(fields: Mapping[str, FieldDef]) -> dict[str, FieldDef]:
+    """Return a mapping's `write_back` under the names that writes use."""
+    return {OWN + name: definition for name, definition in fields.items()}
+
+
+def trace(decision: Decision) -> None:
+    """Log one record at DEBUG; ids and field names only."""
+    log.debug(
+        "record",
+        source_id=decision.source_id,
+        target_id=decision.target_id,
+        action=decision.action.value,
+        code=decision.code,
+        fields=[change.field for change in decision.changes],
+    )
+
+
+def _batches(writes: Sequence[tuple[Write, Decision]], size: int) -> list[tuple[Batch, dict[str, Decision]]]:
+    parts = [writes[start : start + size] for start in range(0, len(writes), size)]
+    return [
+        (Batch(batch_key([w.key for w, _ in part]), tuple(w for w, _ in part)), {w.key: d for w, d in part})
+        for part in parts
+    ]

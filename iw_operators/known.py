@@ -1,0 +1,138 @@
+"""Gathers what the plan has to know about a page: bindings, partners, candidates, references, lookups.
+
+Everything is asked for a whole page at a time (M17): a page costs the target one read of partners and one a list of
+lookups, however many records it has.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from iw_operators.engine import Compiled, Known
+from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record
+from iw_operators.ledger.store import Ledger
+from iw_operators.spec.resolved import Side
+from iw_operators.systems.base import System, View
+
+log = structlog.get_logger(__name__)
+
+INDEX_OVERLAP: Final = dt.timedelta(minutes=5)
+INDEX_FORM: Final = "1"  # changes when match keys are made in another way
+
+
+def other(side: Side) -> Side:
+    """Return the opposite side."""
+    return "books" if side == "crm" else "crm"
+
+
+def views(compiled: Compiled) -> tuple[View, View]:
+    """Return what a mapping reads of its source and of its target."""
+    mapping, source, target = compiled.mapping, compiled.source, compiled.target
+    return (
+        View(
+            mapping.object_of(source),
+            mapping.definition(source),
+            compiled.source_view_fields,
+            compiled.source_view_lines,
+            compiled.facts,
+        ),
+        View(
+            mapping.object_of(target),
+            mapping.definition(target),
+            compiled.target_view_fields,
+            compiled.target_view_lines,
+        ),
+    )
+
+
+class Knowledge:
+    """What is known about the target of one mapping, during one task.
+
+    The match index in the ledger holds the match keys of every record of the target, so that finding partners for a
+    page costs no request. It is filled by one scan of the target and afterwards kept up by what changed there.
+    """
+
+    def __init__(self, compiled: Compiled, target: System, view: View, ledger: Ledger) -> None:
+        self.compiled = compiled
+        self.target = target
+        self.view = view
+        self.ledger = ledger
+        self.company = compiled.mapping.company.company
+        self.name = compiled.mapping.mapping
+        self._indexed = False
+        self._lookups: dict[str, dict[str, str]] = {}
+
+    def bindings(self, ids: Sequence[str]) -> Mapping[str, Binding]:
+        """Return the bindings of source records, oriented from source to target."""
+        return self.ledger.bindings(self.company, self.name, self.compiled.source, ids)
+
+    def plan(self, records: Sequence[Record]) -> list[Decision]:
+        """Return one decision a record; reads what planning has to know, writes nothing."""
+        bindings = self.bindings([record.id for record in records])
+        prepared, wants = self.compiled.prepare(records, bindings)
+        candidates: Mapping[str, Sequence[Candidate]] = {}
+        if wants.keys:
+            self._refresh_index()
+            candidates = self.ledger.candidates(self.company, self.name, self.compiled.target, sorted(wants.keys))
+        needed = self.compiled.targets_needed(prepared, bindings, candidates)
+        known = Known(
+            bindings=bindings,
+            targets=self.target.fetch(self.view, needed) if needed else {},
+            references={
+                mapping: self.ledger.references(self.company, mapping, self.compiled.source, sorted(ids))
+                for mapping, ids in wants.references.items()
+            },
+            lookups={name: self._lookup(name, names) for name, names in wants.lookups.items()},
+            candidates=candidates,
+        )
+        return self.compiled.plan(prepared, known)
+
+    def add_created(self, done: Sequence[Decision]) -> None:
+        """Tell the match index of target records that have just been made."""
+        rows = [
+            (d.target_id, d.label, self.compiled.index_keys(d.target, d.target_id))
+            for d in done
+            if d.action is Action.CREATE and d.target_id
+        ]
+        if rows:
+            self.ledger.index_put(self.company, self.name, self.compiled.target, rows)
+
+    def _lookup(self, name: str, names: Collection[str]) -> Mapping[str, str]:
+        cached = self._lookups.setdefault(name, {})
+        missing = [each for each in names if each not in cached]
+        if missing:
+            cached.update(self.target.lookup(self.compiled.lookup_fields[name], missing))
+        return cached
+
+    def _refresh_index(self) -> None:
+        if self._indexed:
+            return
+        side = self.compiled.target
+        signature = self._signature()
+        state = self.ledger.index_state(self.company, self.name, side)
+        since: dt.datetime | None = None
+        if state is not None and state[1] == signature:
+            since = state[0] - INDEX_OVERLAP
+        else:
+            self.ledger.index_clear(self.company, self.name, side)
+        until = self.target.now()
+        records = 0
+        for page in self.target.scan(self.view, since):
+            rows = [(r.id, r.label, [] if r.deleted else self.compiled.index_keys(r.values, r.id)) for r in page]
+            self.ledger.index_put(self.company, self.name, side, rows)
+            records += len(rows)
+        self.ledger.index_done(self.company, self.name, side, until, signature)
+        self._indexed = True
+        log.info("match index read", mapping=self.name, records=records, whole=since is None)
+
+    def _signature(self) -> str:
+        """Return what match keys depend on: when it changes, the index is made anew."""
+        mapping = self.compiled.mapping
+        natives = sorted((name, definition.native) for name, definition in self.compiled.target_view_fields.items())
+        parts = (INDEX_FORM, mapping.bind.model_dump_json(), mapping.company.country, self.view.object, repr(natives))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

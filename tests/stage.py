@@ -1,0 +1,173 @@
+"""The sandboxes, a company's real specs and a real ledger, without Airflow: what `ready`, the mapping tasks and
+`report` do, in one process. For tests of whole flows and for the figures.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import sandbox.creatio
+import sandbox.quickbooks_online
+from iw_operators.ledger.model import RunRef
+from iw_operators.ledger.store import Ledger
+from iw_operators.spec.loader import load_company
+from iw_operators.spec.models import FlowKind
+from iw_operators.spec.resolved import CompanySpec, ResolvedFlow
+from iw_operators.state import MemorySecretState
+from iw_operators.sync import Summary, sync_mapping
+from iw_operators.systems.base import Settings, System, Window
+from iw_operators.systems.registry import open_system
+from sandbox.common.serve import serve
+from sandbox.seed.world import World
+
+MAPPINGS = Path(__file__).resolve().parents[1] / "mappings"
+Edge = dt.datetime | None
+
+
+@dataclass
+class Stage:
+    """Company `acme` between two sandboxes."""
+
+    crm_url: str
+    books_url: str
+    ledger: Ledger
+    spec: CompanySpec
+    setenv: Callable[[str, str], None]
+    crm_sandbox: Any = None
+    books_sandbox: Any = None
+    states: dict[str, MemorySecretState] = field(default_factory=dict)
+    runs: int = 0
+
+    def connect(self, **extra: Mapping[str, Any]) -> None:
+        """Make the Airflow connections; `crm` and `books` add to their extras."""
+        for name, module, url in (
+            ("crm", sandbox.creatio, self.crm_url),
+            ("books", sandbox.quickbooks_online, self.books_url),
+        ):
+            connection = module.airflow_connection(url)
+            body = {**connection, "extra": {**connection.get("extra", {}), **extra.get(name, {})}}
+            conn_id = getattr(self.spec.company, name).connection
+            self.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(body))
+
+    def open(self, side: str) -> System:
+        """Open one system, as a task does."""
+        end = self.spec.company.crm if side == "crm" else self.spec.company.books
+        state = self.states.setdefault(end.connection, MemorySecretState())
+        return open_system(end.system, end.connection, Settings(state, self.spec.company.time_zone, end.locale, "USD"))
+
+    def run(
+        self, flow_name: str, *, window: tuple[Edge, Edge] | None = None, only: str | None = None
+    ) -> dict[str, Summary]:
+        """Run a flow once; return what its mappings did."""
+        self.runs += 1
+        flow = self.spec.flows[flow_name]
+        company = flow.company.company
+        run_id = self.ledger.begin_run(
+            company=company,
+            flow=flow.flow,
+            dag_run_id=f"run-{self.runs}",
+            kind=flow.kind.value,
+            direction=flow.direction.value,
+        )
+        sides = ("crm", "books") if flow.direction.value == "to_books" else ("books", "crm")
+        source, target = (self.open(side) for side in sides)
+        source.check()
+        target.check()
+        since, until = self._window(flow, source, run_id, window)
+        done = {}
+        for mapping in flow.mappings:
+            # Each mapping is a task of its own: it opens its systems anew.
+            source, target = (self.open(side) for side in sides)
+            ref = RunRef(
+                run_id,
+                company,
+                flow.flow,
+                mapping.mapping,
+                mapping.fingerprint,
+                1,
+                "crm" if sides[0] == "crm" else "books",
+            )
+            done[mapping.mapping] = sync_mapping(
+                flow,
+                mapping,
+                source=source,
+                target=target,
+                ledger=self.ledger,
+                run=ref,
+                window=Window(since, until),
+                only=only,
+                page_size=flow.spec.batch_size,
+            )
+        self.ledger.end_run(run_id, "success")
+        if flow.kind is FlowKind.SCHEDULED and until is not None:
+            self.ledger.move_query_starts(company, flow.flow, until, by="run", run_id=run_id)
+        return done
+
+    def _window(
+        self, flow: ResolvedFlow, source: System, run_id: int, window: tuple[Edge, Edge] | None
+    ) -> tuple[Edge, Edge]:
+        if flow.kind is FlowKind.NF:
+            return None, None
+        if window is None:
+            starts = self.ledger.query_starts(flow.company.company, flow.flow)
+            overlap = dt.timedelta(seconds=flow.company.overlap_seconds)
+            window = (starts - overlap if starts else None, source.now())
+        return self.ledger.set_window(run_id, *window)
+
+    def requests(self, side: str) -> int:
+        """Return how many requests a sandbox has counted."""
+        url = self.crm_url if side == "crm" else self.books_url
+        return int(httpx.get(f"{url}/_sandbox/stats", timeout=60).json()["requests"])
+
+    def fault(self, side: str, **spec: Any) -> None:
+        """Arm a fault."""
+        url = self.crm_url if side == "crm" else self.books_url
+        httpx.post(f"{url}/_sandbox/faults", json=spec, timeout=60).raise_for_status()
+
+
+@contextmanager
+def stage(
+    world: World,
+    ledger: Ledger,
+    setenv: Callable[[str, str], None],
+    *,
+    crm: Mapping[str, Any] | None = None,
+    books: Mapping[str, Any] | None = None,
+    company: str = "acme",
+) -> Iterator[Stage]:
+    """Serve both sandboxes with `world`. `crm` and `books` are options of their `make`."""
+    spec, errors = load_company(MAPPINGS / company)
+    assert spec is not None, errors
+    assert not errors
+    with ExitStack() as stack:
+        crm_running = stack.enter_context(serve(sandbox.creatio.make(world, **(crm or {}))))
+        books_running = stack.enter_context(serve(sandbox.quickbooks_online.make(world, **(books or {}))))
+        made = Stage(
+            crm_running.url,
+            books_running.url,
+            ledger,
+            spec,
+            setenv,
+            crm_running.sandbox,
+            books_running.sandbox,
+        )
+        made.connect()
+        yield made
+
+
+def without_overlap(spec: CompanySpec) -> CompanySpec:
+    """Return a spec whose flows look back no further than Query Starts."""
+    company = spec.company.model_copy(update={"overlap_seconds": 0})
+    flows = {name: flow.model_copy(update={"company": company}) for name, flow in spec.flows.items()}
+    return spec.model_copy(update={"company": company, "flows": flows})
+
+
+__all__ = ["Stage", "replace", "stage", "without_overlap"]
