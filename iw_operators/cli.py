@@ -1,0 +1,159 @@
+"""`airflow iw ...`: the commands that this provider adds to Airflow's command line.
+
+A command is one entry in `get_commands` and one function; what the function needs is imported when it runs, because
+every `airflow` command imports this module.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow.cli.cli_config import CLICommand
+
+    from iw_operators.spec.errors import SpecError
+    from iw_operators.spec.resolved import CompanySpec, ResolvedMapping
+
+FORMATS = ("table", "csv", "markdown", "json")
+STATES = ("created", "updated", "unchanged", "skipped", "held", "rejected", "unknown")
+WIDE = 200  # columns of a table that goes into a file or pipe
+
+
+def get_commands() -> list[CLICommand]:
+    """Return the group `iw` with its commands, as Airflow's hook for providers asks for them."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+    arg: Callable[..., Arg] = Arg  # its own signature has no types
+    company = arg(("company",), nargs="?", help="One company's folder; all of them when left out")
+    mappings = arg(("--mappings",), metavar="DIR", help="Folder of the mappings; default: [interweave] mappings_folder")
+    fmt = arg(("--format",), choices=FORMATS, default="table", help="Form of the report (default: table)")
+
+    def command(name: str, summary: str, path: str, *args: Arg) -> CLICommand:
+        return ActionCommand(name=name, help=summary, func=lazy_load_command(path), args=args)
+
+    owner = arg(("company",), help="The company")
+    flow = arg(("flow",), help="The flow")
+    when = arg(("when",), nargs="?", help="Set it to this time, for example 2026-11-01T00:00:00Z; shown when left out")
+    only = (
+        arg(("--flow",), help="Rows of this flow"),
+        arg(("--mapping",), help="Rows of this mapping"),
+        arg(("--record",), metavar="ID", help="Everything about one source record"),
+        arg(("--state",), choices=STATES, help="Rows of records that ended so"),
+        arg(("--text",), help="Rows with this in id, name, reason or code"),
+        arg(("--limit",), type=int, default=50, help="How many rows, newest first (default: 50)"),
+    )
+
+    here, there = "iw_operators.cli", "iw_operators.commands"
+    commands = (
+        command("validate", "Check companies, mappings and flows", f"{here}.validate", company, mappings),
+        command("report", "Show what maps to what", f"{here}.report", company, mappings, fmt),
+        command("setup", "Bring the ledger up to date and make the companies' pools", f"{there}.setup"),
+        command(
+            "query-starts", "Show or set from when a flow looks for changes", f"{there}.query_starts", owner, flow, when
+        ),
+        command("log", "Show the record log", f"{there}.log", owner, *only),
+    )
+    return [GroupCommand(name="iw", help="InterWeave: mappings and flows", subcommands=commands)]
+
+
+def validate(args: Any) -> None:
+    """Print every error of every spec and exit with 1; with none, print what there is."""
+    specs, errors = _load(args)
+    if errors:
+        files = len({error.file for error in errors})
+        _out([*map(str, errors), "", f"{_count(len(errors), 'error')} in {_count(files, 'file')}"])
+        raise SystemExit(1)
+    mappings = sum(len(spec.mappings) for spec in specs)
+    flows = sum(len(spec.flows) for spec in specs)
+    parts = (_company_count(len(specs)), _count(mappings, "mapping"), _count(flows, "flow"))
+    _out([f"{', '.join(parts)}: no errors"])
+
+
+def report(args: Any) -> None:
+    """Print the mapping report of everything that is free of errors; errors go to stderr and the exit status is 1."""
+    from iw_operators.spec import report as reports
+
+    specs, errors = _load(args)
+    mappings = [mapping for spec in specs for mapping in spec.mappings.values()]
+    table = [row for mapping in mappings for row in reports.rows(mapping)]
+    if args.format == "table":
+        _tables(mappings)
+    else:
+        make = {"csv": reports.as_csv, "markdown": reports.as_markdown, "json": reports.as_json}[args.format]
+        sys.stdout.writelines([make(table)])
+    if errors:
+        _out(map(str, errors), sys.stderr)
+        raise SystemExit(1)
+
+
+def _load(args: Any) -> tuple[Sequence[CompanySpec], Sequence[SpecError]]:
+    from iw_operators.spec.errors import listing, suggest
+    from iw_operators.spec.loader import load_all, load_company
+
+    root = _shown(Path(args.mappings) if args.mappings else _default_folder())
+    if args.company is None:
+        specs, errors = load_all(root)
+        if not errors and not specs:
+            _fail(f"{root.as_posix()} holds no company: a folder with company.yaml is expected in it")
+        return list(specs.values()), errors
+    known = [entry.name for entry in root.iterdir() if entry.is_dir()] if root.is_dir() else []
+    if args.company not in known:
+        hint = suggest(args.company, known)
+        end = f"; did you mean {hint}?" if hint else ""
+        _fail(f"{root.as_posix()} holds no company {args.company!r}; there are: {listing(known) or 'none'}{end}")
+    spec, errors = load_company(root / args.company)
+    return [spec] if spec else [], errors
+
+
+def _default_folder() -> Path:
+    from iw_operators.settings import mappings_folder
+
+    return mappings_folder()
+
+
+def _shown(root: Path) -> Path:
+    """Return a folder as people like to read it: relative where it is below the current one."""
+    try:
+        return root.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return root
+
+
+def _tables(mappings: Sequence[ResolvedMapping]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from iw_operators.spec import report as reports
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    for mapping in mappings:
+        console.print(Text(reports.title(mapping), style="bold"))
+        for note in reports.notes(mapping):
+            console.print(Text(f"  {note}"))
+        table = Table(*reports.HEADINGS[2:], show_lines=False)
+        for row in reports.rows(mapping):
+            cells = (row.field, row.crm, row.books, row.type, row.owner, row.transform, row.reference)
+            table.add_row(*(Text(cell) for cell in cells))
+        console.print(table)
+        console.print()
+
+
+def _out(lines: Any, stream: Any = None) -> None:
+    (stream or sys.stdout).writelines(f"{line}\n" for line in lines)
+
+
+def _fail(message: str) -> None:
+    raise SystemExit(message)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _company_count(number: int) -> str:
+    return "1 company" if number == 1 else f"{number} companies"

@@ -1,0 +1,236 @@
+"""Whole runs of a flow's tasks in Airflow's own task runner, with the real ledger between two systems in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from airflow.models.dagrun import DagRun
+
+from iw_operators.dag import build_dag
+from iw_operators.errors import ConnectionFailure, FixConfiguration, StopFlow
+from iw_operators.ledger.tables import run as run_table
+from iw_operators.sensors.ready import ReadySensor
+from iw_operators.spec.models import FlowKind
+from iw_operators.spec.resolved import ResolvedFlow
+from iw_operators.systems.base import Window
+
+if TYPE_CHECKING:
+    from tests.airflow.conftest import World
+
+Flows = Callable[..., ResolvedFlow]
+NOW = dt.datetime(2026, 3, 8, 12, 0, tzinfo=dt.UTC)
+
+pytestmark = [
+    pytest.mark.ledger,
+    pytest.mark.usefixtures("metadata"),
+    pytest.mark.filterwarnings("ignore"),  # of the API server that Airflow runs inside this process
+    pytest.mark.filterwarnings(r"error:::iw_operators\..*"),
+]
+
+
+def states(run: DagRun) -> dict[str, str | None]:
+    """Return the state of each task."""
+    return {ti.task_id: ti.state for ti in run.get_task_instances()}
+
+
+@pytest.fixture
+def customers(make_flow: Flows) -> ResolvedFlow:
+    """A scheduled flow with one mapping."""
+    return make_flow(mappings=("customers",))
+
+
+@pytest.mark.feature("R1", "R2")
+def test_a_scheduled_run_syncs_reports_and_moves_query_starts(world: World, customers: ResolvedFlow) -> None:
+    """A good run brings the records over, ends as a success in the ledger, and moves Query Starts to its end."""
+    world.crm.add("a1", "Ångström")
+    world.crm.add("a2", "Borealis")
+    run = world.run(customers)
+    assert states(run) == dict.fromkeys(("ready", "customers", "report"), "success")
+    assert sorted(str(r.values["name"]) for r in world.books.records.values()) == ["Borealis", "Ångström"]
+    assert world.row().state == "success"
+    assert world.ledger.query_starts("acme", customers.flow) == NOW
+    assert [(w.since, w.until) for w in world.crm.windows] == [(None, NOW)]
+
+
+@pytest.mark.feature("R2")
+def test_the_next_run_reads_from_query_starts_less_the_overlap(world: World, customers: ResolvedFlow) -> None:
+    """A second run looks again at the company's overlap, and writes nothing that is there already."""
+    world.crm.add("a1", "Ångström")
+    world.run(customers)
+    world.run(customers)
+    assert world.crm.windows[1] == Window(NOW - dt.timedelta(seconds=60), NOW)
+    assert len(world.books.records) == 1
+
+
+@pytest.mark.feature("R2", "R15")
+def test_a_failed_mapping_fails_the_run_and_keeps_query_starts(world: World, make_flow: Flows) -> None:
+    """What stops a mapping is in the ledger's row of the run, the mappings after it wait, Query Starts stays."""
+    flow = make_flow(mappings=("customers", "invoices"))
+    world.crm.errors["changes"] = [StopFlow("The balance is off.", code="iw.balance", advice="Look at the log.")]
+    run = world.run(flow)
+    assert run.state == "failed"
+    assert states(run) == {
+        "ready": "success",
+        "customers": "failed",
+        "invoices": "upstream_failed",
+        "report": "failed",
+    }
+    row = world.row()
+    assert row.state == "failed"
+    assert "customers: StopFlow: [iw.balance] The balance is off. Look at the log." in row.error
+    assert "Not done: invoices." in row.error
+    assert world.ledger.query_starts("acme", flow.flow) is None
+
+
+@pytest.mark.feature("R15")
+def test_a_connection_failure_is_retried_until_it_works(world: World, customers: ResolvedFlow) -> None:
+    """A system that is away for a moment costs a retry and nothing else."""
+    world.crm.add("a1", "Ångström")
+    world.books.errors["check"] = [ConnectionFailure("Nobody answers at books.example.")]
+    world.crm.errors["changes"] = [ConnectionFailure("The connection was lost.")]
+    run = world.run(customers)
+    assert run.state == "success"
+    assert {ti.task_id: ti.try_number for ti in run.get_task_instances()} == {"ready": 2, "customers": 2, "report": 1}
+    assert len(world.books.records) == 1
+
+
+@pytest.mark.feature("R15")
+def test_a_connection_failure_that_stays_is_the_failure_of_ready(world: World, customers: ResolvedFlow) -> None:
+    """When a system stays away, `ready` fails after its retries and the ledger says why."""
+    world.books.errors["check"] = [ConnectionFailure("Nobody answers at books.example.") for _ in range(9)]
+    run = world.run(customers)
+    assert states(run) == {"ready": "failed", "customers": "upstream_failed", "report": "failed"}
+    assert "ready: ConnectionFailure: Nobody answers at books.example." in world.row().error
+    assert world.row().state == "failed"
+
+
+@pytest.mark.feature("R15")
+def test_a_wrong_password_is_not_retried(world: World, customers: ResolvedFlow) -> None:
+    """What a person has to correct fails at the first try."""
+    world.crm.errors["check"] = [FixConfiguration("The password was refused.", code="401") for _ in range(3)]
+    run = world.run(customers)
+    assert {ti.task_id: ti.try_number for ti in run.get_task_instances()}["ready"] == 1
+    assert "[401] The password was refused." in world.row().error
+
+
+def test_a_missing_ledger_is_said_clearly(
+    world: World, customers: ResolvedFlow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the ledger's connection nothing is read or written, and the log names the connection to make."""
+    monkeypatch.delenv("AIRFLOW_CONN_IW_LEDGER")
+    run = world.run(customers)
+    assert run.state == "failed"
+    assert not world.crm.windows
+    assert "Airflow has no connection 'iw_ledger'" in capsys.readouterr().out
+
+
+@pytest.mark.feature("R2")
+def test_a_task_marked_by_hand_moves_nothing(world: World, customers: ResolvedFlow) -> None:
+    """A mapping that was set to success without being done does not count as done."""
+    run = world.run(customers, mark_success_pattern="customers")
+    assert states(run)["customers"] == "success"
+    assert states(run)["report"] == "failed"
+    assert "Marked as a success without being done: customers." in world.row().error
+    assert world.ledger.query_starts("acme", customers.flow) is None
+
+
+@pytest.mark.feature("R1")
+def test_one_record_by_its_name(world: World, make_flow: Flows) -> None:
+    """A flow for one record reads that record alone, whatever its characters, and leaves Query Starts alone."""
+    flow = make_flow("CRAcct2QBCustNF", FlowKind.NF, mappings=("customers",))
+    world.crm.add("a1", 'Łódź & Söhne: "GmbH" 🚚')
+    world.crm.add("a2", "Borealis")
+    run = world.run(flow, {"full_name": ' Łódź & Söhne: "GmbH" 🚚 '})
+    assert run.state == "success"
+    assert [r.values["name"] for r in world.books.records.values()] == ['Łódź & Söhne: "GmbH" 🚚']
+    assert not world.crm.windows
+    assert world.ledger.query_starts("acme", flow.flow) is None
+
+
+@pytest.mark.feature("R1")
+def test_a_name_that_nobody_has(world: World, make_flow: Flows) -> None:
+    """A name without a record fails the run and says what to look at."""
+    flow = make_flow("CRAcct2QBCustNF", FlowKind.NF, mappings=("customers",))
+    run = world.run(flow, {"full_name": "Nobody"})
+    assert run.state == "failed"
+    assert "FixRecord: [iw.not_found]" in world.row().error
+
+
+@pytest.mark.feature("R3")
+def test_a_date_range_reads_its_own_window(world: World, make_flow: Flows) -> None:
+    """A run of a date range reads its data interval and leaves Query Starts alone."""
+    flow = make_flow("CRAcct2QBCustDR", FlowKind.DR, mappings=("customers",), batch_size=1)
+    world.crm.add("a1", "Ångström")
+    world.crm.add("a2", "Borealis")
+    run = world.run(flow, logical_date=dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC))
+    assert run.state == "success"
+    assert world.crm.windows == [
+        Window(
+            dt.datetime.fromisoformat("2026-03-08T00:00:00-05:00"),
+            dt.datetime.fromisoformat("2026-03-09T00:00:00-04:00"),
+        )
+    ]
+    assert world.ledger.query_starts("acme", flow.flow) is None
+    assert len(world.books.records) == 2
+
+
+@pytest.mark.feature("R3")
+def test_a_date_range_without_dates_is_refused(world: World, make_flow: Flows) -> None:
+    """A run without a data interval says how to give one."""
+    flow = make_flow("CRAcct2QBCustDR", FlowKind.DR, mappings=("customers",))
+    run = world.run(flow, logical_date=None)
+    assert run.state == "failed"
+    assert "This run has no date range." in world.row().error
+    assert not world.crm.windows
+
+
+def test_a_retry_gets_the_window_of_the_first_try(
+    world: World, customers: ResolvedFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time that passes between two tries does not change what the run is about."""
+    moments = iter([NOW, NOW + dt.timedelta(hours=1)])
+    monkeypatch.setattr(world.crm, "now", lambda: next(moments, NOW))
+    world.crm.errors["changes"] = [ConnectionFailure("The connection was lost.")]
+    world.run(customers)
+    assert world.crm.windows == [Window(None, NOW)]
+
+
+def test_the_log_names_no_customer(world: World, customers: ResolvedFlow, capsys: pytest.CaptureFixture[str]) -> None:
+    """At INFO the tasks' logs have counts and no names."""
+    world.crm.add("a1", "Secret Customer Ltd")
+    assert world.run(customers).state == "success"
+    out = capsys.readouterr().out
+    assert "run done" in out
+    assert "created=1" in out
+    assert "Secret Customer" not in out
+
+
+@dataclass
+class Earlier:
+    """A task instance whose DAG has an earlier run, or none; `asked` is in which state it was looked for."""
+
+    run_id: str | None
+    asked: list[str | None] = field(default_factory=list)
+
+    def get_previous_dagrun(self, state: str | None = None) -> Earlier | None:
+        """Return the earlier run."""
+        self.asked.append(state)
+        return self if self.run_id else None
+
+
+@pytest.mark.feature("R3")
+def test_windows_go_in_order(world: World, make_flow: Flows) -> None:
+    """While an earlier window of the flow runs, a later one waits and touches nothing."""
+    sensor = build_dag(make_flow("CRAcct2QBCustDR", FlowKind.DR)).get_task("ready")
+    assert isinstance(sensor, ReadySensor)
+    ti = Earlier("backfill__earlier")
+    assert not sensor.poke({"ti": ti})  # type: ignore[typeddict-item]  # the one key that is looked at
+    assert ti.asked == ["running"]
+    assert (sensor.mode, sensor.poke_interval) == ("reschedule", 10)
+    with world.ledger.engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(run_table)) == 0
