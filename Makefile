@@ -1,0 +1,56 @@
+# InterWeave on Airflow. `make help` lists the targets.
+# Everything lives in this folder: .venv (the installation) and .run (databases, logs, the demo's Airflow).
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := uv==0.13.8
+STAMP  := $(VENV)/.installed
+export PYTHONPATH := .:include
+# Some libraries create this folder at import when the system has not.
+export XDG_RUNTIME_DIR ?= $(CURDIR)/.run/xdg
+
+.PHONY: help install demo test test-all sandbox lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## make the virtual environment and install what requirements.txt pins
+
+$(STAMP): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH. Install Python 3.11 (Debian 12: it is there; elsewhere: your package manager or pyenv), or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@mkdir -p .run $(XDG_RUNTIME_DIR) && chmod 700 $(XDG_RUNTIME_DIR)
+	@echo "Installing (about a minute the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## sandboxes, Airflow and the flows of company acme; Ctrl-C ends it (ONCE=1: end after the summary)
+	@$(BIN)/python -m demo $(if $(ONCE),--once) $(if $(COMPANY),--company $(COMPANY))
+
+test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures" $(ARGS)
+	@$(BIN)/python -m pytest -m "e2e or figures" $(ARGS)
+
+test-all: test ## as test (long runs are added here)
+
+sandbox: $(STAMP) ## the sandboxes alone, on loopback
+	@$(BIN)/python -m sandbox
+
+lint: $(STAMP) ## ruff, mypy --strict, the laws
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy iw_operators include dags plugins tests
+	@$(BIN)/python -m pytest -q tests/laws
+
+bench: $(STAMP) ## the figures, written to .run/bench.json
+	@$(BIN)/python -m pytest -q -m figures tests/figures
+
+clean: ## remove .run (the demo's data) and caches
+	rm -rf .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
