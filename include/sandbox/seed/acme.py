@@ -167,7 +167,20 @@ _IDENTICAL_LINES = frozenset({3, 62, 140})
 _ZERO_QUANTITY = frozenset({63, 150})
 _OTHER_CURRENCY = frozenset({66, 79})
 _SHARED_STAMPS = frozenset({45, 50, 64, 70})
+_WITH_TROUBLED_PRODUCTS = frozenset({45, 64, 71, 78})  # of the won ones without an invoice
 _QUANTITIES = tuple(map(Decimal, ("1", "2", "3", "10", "2.5", "0.333", "12", "1.125")))
+
+
+def _troubled(products: list[Product]) -> frozenset[int]:
+    """Return which products the books would not take, or take twice."""
+    seen: dict[str, int] = {}
+    for place, product in enumerate(products):
+        seen.setdefault(product.name.casefold(), place)
+    return frozenset(
+        place
+        for place, product in enumerate(products)
+        if product.archived or len(product.name) > 100 or "\t" in product.name or seen[product.name.casefold()] != place
+    )
 
 
 def _lines(number: int, products: list[Product], modified: dt.datetime) -> tuple[OpportunityLine, ...]:
@@ -175,10 +188,13 @@ def _lines(number: int, products: list[Product], modified: dt.datetime) -> tuple
         return ()
     known = number <= WON and (number < INVOICED or number == WON)
     count = 1 + roll(f"lines {number}", 5)
+    troubled = _troubled(products)
     lines = []
     for position in range(count):
         key = f"{number}/{position}"
         choice = roll(f"product {key}", BOUND_PRODUCTS if known else PRODUCTS)
+        if number < WON and number not in _WITH_TROUBLED_PRODUCTS and choice in troubled:
+            choice = roll(f"sound product {key}", BOUND_PRODUCTS)
         quantity = _QUANTITIES[roll(f"quantity {key}", len(_QUANTITIES))]
         if number in _ZERO_QUANTITY and position == 0:
             quantity = Decimal(0)
