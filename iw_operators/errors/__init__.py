@@ -16,24 +16,13 @@ Messages never hold secrets. They may hold customer data, therefore nobody logs 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a person reads beside an error: the code as the vendor writes it, what it means, who does what."""
-
-    code: str
-    meaning: str
-    action: str
-
 
 class InterWeaveError(Exception):
     """Root of all errors of this package.
 
     :param message: what happened, one sentence, with names and limits.
     :param code: the vendor's code (`6240`) or ours (`iw.too_long`); empty when there is none.
-    :param advice: who does what about it; empty when `message` says it all.
+    :param advice: who does what about it. Where none is given, `advice` is what the error catalogue says of the code.
     :param field: the neutral field that it is about, if it is about one.
     """
 
@@ -41,8 +30,21 @@ class InterWeaveError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
-        self.advice = advice
+        self._advice = advice
         self.field = field
+
+    @property
+    def advice(self) -> str:
+        """Who does what about it: what was given, else what the catalogue says of the code; empty if neither."""
+        if self._advice or not self.code:
+            return self._advice
+        from iw_operators.errors.catalogue import advice_for  # it knows the classes of this module
+
+        return advice_for(self.code)
+
+    @advice.setter
+    def advice(self, advice: str) -> None:
+        self._advice = advice
 
     def __str__(self) -> str:
         head = f"[{self.code}] {self.message}" if self.code else self.message
