@@ -38,10 +38,18 @@ class Window:
 
 
 class Op(StrEnum):
-    """What a write does."""
+    """What a write does. The last three take a record away instead of changing fields; their `values` are empty."""
 
     CREATE = "create"
     UPDATE = "update"
+    DEACTIVATE = "deactivate"
+    VOID = "void"
+    DELETE = "delete"
+
+    @property
+    def removes(self) -> bool:
+        """Whether it takes a record away."""
+        return self in (Op.DEACTIVATE, Op.VOID, Op.DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,8 @@ class Write:
     """One write. `key` is the idempotency key: the same key never makes a second record.
 
     `values` holds typed values by field name, references already translated to the target's ids, lookups still as
-    text. An update carries what changes and nothing else; `lines` is then the full new tuple of lines.
+    text. An update carries what changes and nothing else; `lines` is then the full new tuple of lines. A removal is
+    one that the object's catalogue allows (`ObjectDef.removal`, `ObjectDef.active`).
     """
 
     key: str
@@ -118,6 +127,18 @@ class System(Protocol):
     def fetch(self, view: View, ids: Collection[str]) -> Mapping[str, Record]:
         """Return the records with these ids, complete; ids that do not exist are absent."""
 
+    def existing(self, view: View, ids: Collection[str]) -> Collection[str]:
+        """Return those of the ids that the system still has, inactive and voided ones included, as they were given.
+
+        A few thousand ids a call at the most; costs as few requests as the system allows, and no record is read whole.
+        """
+
+    def told_since(self, view: View) -> dt.datetime | None:
+        """Return since when `changes` tells of every deletion, by the system's own clock; None where it tells of none.
+
+        Asked after the changes of a task have been read: a feed that turned out to be cut off reaches back to now.
+        """
+
     def find(self, view: View, name: str) -> Sequence[Record]:
         """Return records whose full name or id is exactly `name` (at most a few), complete."""
 
@@ -134,8 +155,10 @@ class System(Protocol):
         """
 
     def resolve(self, batch: Batch) -> Sequence[Outcome]:
-        """Find out how writes of an earlier batch ended, without sending them: APPLIED, REJECTED (it certainly was
-        not applied; safe to send again under the same key) or UNKNOWN (cannot be decided by looking)."""
+        """Find out how writes of an earlier batch ended, without sending them: APPLIED, REJECTED (it is not there;
+        safe to send again under the same key), STALE (an update whose record has changed since and does not hold it:
+        not to be sent again) or UNKNOWN (cannot be decided by looking; safe to send again). A removal is
+        applied when the record is as the removal leaves it, whoever did it."""
 
 
 class SecretState(Protocol):

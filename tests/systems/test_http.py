@@ -134,7 +134,7 @@ def test_refused_connection_was_not_sent() -> None:
 def test_unknown_host_was_not_sent() -> None:
     """A name that is not known is told as such."""
     with pytest.raises(ConnectionFailure, match="cannot be reached") as caught:
-        send("http://no-such-host.invalid/")
+        send("https://no-such-host.invalid/")
     assert caught.value.sent is False
 
 
@@ -157,7 +157,7 @@ def test_an_earlier_failure_does_not_count() -> None:
     """A failure while another one is handled is judged by itself."""
     with answering(None) as port:
         try:
-            send("http://no-such-host.invalid/")
+            send("https://no-such-host.invalid/")
         except ConnectionFailure:
             with pytest.raises(ConnectionFailure) as caught:
                 send(f"http://127.0.0.1:{port}/")

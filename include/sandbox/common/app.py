@@ -11,6 +11,11 @@ the faults that need no knowledge of the vendor:
     html             status 200 with an HTML page, the request is not handled
     status_500       status 500, the request is not handled
     status_503       status 503, the request is not handled
+    status_429       status 429, the request is not handled; `Retry-After` says `seconds` where there are some
+    redirect         status 307 to the same path at `to` (another host), the request is not handled
+    drip             the request is handled, then the answer's body comes byte by byte, one each `seconds`
+
+and all of `hostile.ANSWERS`: the request is handled (and committed), then its answer is spoiled.
 """
 
 from __future__ import annotations
@@ -18,10 +23,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from sandbox.common.faults import Faults
+from sandbox.common.faults import Fault, Faults
+from sandbox.common.hostile import ANSWERS, Answer
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -29,7 +35,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 TRANSPORT_FAULTS = frozenset(
-    {"drop_before", "drop_after", "drop_middle", "slow", "slow_after", "html", "status_500", "status_503"}
+    {"drop_before", "drop_after", "drop_middle", "slow", "slow_after", "drip", "html"}
+    | {"status_429", "status_500", "status_503", "redirect"}
+    | set(ANSWERS)
 )
 HTML_PAGE = b"<!DOCTYPE html><html><head><title>Service</title></head><body><h1>Please wait</h1></body></html>"
 
@@ -83,6 +91,7 @@ class Control:
         if take("drop_before", line):
             raise Dropped
         if fault := take("slow", line):
+            receive = _again(await read_body(receive))  # what has arrived whole is handled, whoever has hung up since
             await asyncio.sleep(fault.seconds)
         if take("html", line):
             await respond(send, 200, HTML_PAGE, "text/html; charset=utf-8")
@@ -91,10 +100,19 @@ class Control:
             if take(kind, line):
                 await respond(send, status, b"<html><body>Server error</body></html>", "text/html")
                 return
+        if fault := take("status_429", line):
+            wait = [(b"retry-after", f"{fault.seconds:g}".encode())] if fault.seconds else []
+            await respond(send, 429, b"<html><body>Too many requests</body></html>", "text/html", wait)
+            return
+        if fault := take("redirect", line):
+            await respond(send, 307, b"", "text/plain", [(b"location", f"{fault.to}{scope['path']}".encode())])
+            return
         after = take("drop_after", line)
         middle = None if after else take("drop_middle", line)
         late = take("slow_after", line)
-        if not (after or middle or late):
+        drip = take("drip", line)
+        spoiled = [ANSWERS[kind] for kind in ANSWERS if take(kind, line)]
+        if not (after or middle or late or drip or spoiled):
             await self.sandbox.app(scope, receive, send)
             return
         held: list[dict[str, Any]] = []
@@ -112,8 +130,10 @@ class Control:
             body = b"".join(m.get("body", b"") for m in held[1:])
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
             raise Dropped
-        for message in held:
-            await send(message)
+        answer = _whole(held)
+        for spoil in spoiled:
+            answer = spoil(answer)
+        await _send(send, answer, drip)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         action = (scope["method"], scope["path"].removeprefix("/_sandbox/"))
@@ -146,6 +166,23 @@ class Control:
         await respond_json(send, 200, answer)
 
 
+def _whole(messages: list[dict[str, Any]]) -> Answer:
+    start, *rest = messages
+    headers = tuple((name.lower(), value) for name, value in start["headers"] if name.lower() != b"content-length")
+    return Answer(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
+
+
+async def _send(send: Send, answer: Answer, drip: Fault | None) -> None:
+    headers = list(answer.headers)
+    if answer.status != 204:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    for place in range(len(answer.body) if drip else 0):
+        await send({"type": "http.response.body", "body": answer.body[place : place + 1], "more_body": True})
+        await asyncio.sleep(drip.seconds if drip else 0)
+    await send({"type": "http.response.body", "body": b"" if drip else answer.body})
+
+
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
@@ -165,9 +202,20 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def respond(send: Send, status: int, body: bytes, content_type: str) -> None:
-    """Send a whole answer."""
-    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+def _again(body: bytes) -> Receive:
+    """Return what gives an application the body of a request that has been read already."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def respond(
+    send: Send, status: int, body: bytes, content_type: str, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send a whole answer. :param more: further headers."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -12,7 +12,7 @@ class Fault:
     """One armed fault.
 
     `after` matching requests pass first, then `times` of them are hit (-1: all of them until reset). `match` is a
-    piece of "METHOD /path" that the request has to contain; empty matches each request.
+    piece of "METHOD /path" that the request has to contain; empty matches each request. `to` is where a redirect leads.
     """
 
     kind: str
@@ -20,6 +20,7 @@ class Fault:
     after: int = 0
     match: str = ""
     seconds: float = 0.0
+    to: str = ""
 
 
 class Faults:
@@ -32,9 +33,9 @@ class Faults:
 
     def arm(self, spec: dict[str, Any]) -> Fault:
         """Arm one fault; raise ValueError naming what is wrong with the spec."""
-        unknown = set(spec) - {"kind", "times", "after", "match", "seconds"}
+        unknown = set(spec) - {"kind", "times", "after", "match", "seconds", "to"}
         if unknown:
-            msg = f"unknown keys {sorted(unknown)}; known: kind, times, after, match, seconds"
+            msg = f"unknown keys {sorted(unknown)}; known: kind, times, after, match, seconds, to"
             raise ValueError(msg)
         if spec.get("kind") not in self.kinds:
             msg = f"unknown fault {spec.get('kind')!r}; known: {sorted(self.kinds)}"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import uvicorn
@@ -73,8 +74,12 @@ class _Edge:
 
 
 @contextlib.contextmanager
-def serve(sandbox: S, port: int = 0, host: str = "127.0.0.1") -> Iterator[Running[S]]:
+def serve(
+    sandbox: S, port: int = 0, host: str = "127.0.0.1", *, tls: tuple[Path, Path] | None = None
+) -> Iterator[Running[S]]:
     """Serve `sandbox` (wrapped in `Control`) while the with-block lasts; port 0 takes a free one.
+
+    :param tls: files with the certificate and its key, for https.
 
     Raises OSError when the port is taken. Requests in work at the block's end are cut off.
     """
@@ -94,6 +99,9 @@ def serve(sandbox: S, port: int = 0, host: str = "127.0.0.1") -> Iterator[Runnin
         ws="none",
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
+        loop="asyncio" if tls else "auto",  # uvloop leaves TLS connections open when it ends
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
     )
     listening = socket.create_server((host, port), backlog=2048)
     server = uvicorn.Server(config)
@@ -106,7 +114,7 @@ def serve(sandbox: S, port: int = 0, host: str = "127.0.0.1") -> Iterator[Runnin
                 msg = f"the server on {host}:{port} did not start"
                 raise OSError(msg)
             time.sleep(0.005)
-        yield Running(f"http://{host}:{listening.getsockname()[1]}", control, sandbox)
+        yield Running(f"{'https' if tls else 'http'}://{host}:{listening.getsockname()[1]}", control, sandbox)
     finally:
         edge.stop()
         server.should_exit = True

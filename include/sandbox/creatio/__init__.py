@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sandbox.creatio.sandbox import CreatioSandbox, Options
 from sandbox.seed.world import World
@@ -23,9 +24,12 @@ def make(world: World, *, path: Path | None = None, **options: Any) -> CreatioSa
 def airflow_connection(base_url: str) -> dict[str, Any]:
     """Return the Airflow connection to a sandbox at `base_url`, as the content of `--conn-json`."""
     defaults = Options()
+    site = urlsplit(base_url)
     return {
         "conn_type": "creatio",
-        "host": base_url,
+        "schema": site.scheme,
+        "host": site.hostname,
+        "port": site.port,
         "login": defaults.user,
         "password": defaults.password,
         "extra": {"auth": "forms", "platform": "core"},

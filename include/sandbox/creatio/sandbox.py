@@ -27,7 +27,14 @@ from sandbox.creatio.store import Store
 from sandbox.seed import acme
 from sandbox.seed.world import World
 
-FAULTS = TRANSPORT_FAULTS | {"login_page", "expire_session", "csrf", "fail_after_insert", "half_batch"}
+FAULTS = TRANSPORT_FAULTS | {
+    "login_page",
+    "expire_session",
+    "csrf",
+    "no_right",  # the signed-in user may not read or write the object
+    "fail_after_insert",
+    "half_batch",
+}
 ROOTS = {"netcore": ("/odata",), "netframework": ("/0/odata",), "any": ("/0/odata", "/odata")}
 
 
@@ -186,6 +193,10 @@ class CreatioSandbox:
             if error.status == HTTPStatus.UNAUTHORIZED and had_one and self.options.expired == "login_page":
                 return auth.login_page()
             raise
+        if take("no_right", request.line):
+            raise errors.exception(
+                500, "Current user does not have permissions for this object.", "System.Security.SecurityException"
+            )
         self._count_call()
         if request.path.rstrip("/") == f"{root}/$batch":
             return self._batch(request, root)

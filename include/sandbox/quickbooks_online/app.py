@@ -34,6 +34,7 @@ OWN_FAULTS = frozenset(
     {
         "throttle",  # the next call is answered 429
         "expire_token",  # the access token of the next call ends: 401
+        "no_right",  # the user who authorised the app may not do what the next call asks for: 403
         "stale",  # the next update is refused with 5010
         "business_error",  # the next create or update is refused with 6000
         "half_batch",  # half of the next batch is committed, then the connection is closed
@@ -191,6 +192,9 @@ class QuickBooksOnline:
         if realm != self.books.options.realm:
             body = errors.gateway_body("3100", "ApplicationAuthorizationFailed", 403, None, "SERVICE", now)
             return Response(403, body)
+        if self.faults.take("no_right", request.line):
+            detail = "The user does not have the right to do this"
+            return Response(403, errors.gateway_body("120", "AuthorizationFailure", 403, detail, "AUTHORIZATION", now))
         is_batch = parts == ["batch"]
         limited = self.books.options.throttle and not self.throttle.admit(batch=is_batch)
         if limited or self.faults.take("throttle", request.line):
@@ -380,6 +384,7 @@ def airflow_connection(base_url: str) -> dict[str, Any]:
     """Return the Airflow connection of `acme_books` for a sandbox that is served at `base_url`."""
     return {
         "conn_type": "quickbooks_online",
+        "port": 0,  # what Airflow's form stores for a hidden port; its Test button compares with that
         "login": Options().client_id,
         "password": Options().client_secret,
         "extra": {

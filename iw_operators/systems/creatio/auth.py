@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration, InterWeaveError, Throttled
 from iw_operators.systems.creatio.errors import is_login_page, page_instead
-from iw_operators.systems.http import Request, Response, json_dumps
+from iw_operators.systems.http import HIDDEN, Request, Response, json_dumps
 
 LOGIN: Final = "/ServiceModel/AuthService.svc/Login"
 CSRF: Final = "BPMCSRF"
@@ -111,7 +111,8 @@ class Forms:
     def sign_in(self, now: float) -> SignIn:  # noqa: ARG002 (the other way of signing in needs it)
         """Post the password; the cookies of the answer are the session. Its length is Creatio's own setting."""
         body = json_dumps({"UserName": self.user, "UserPassword": self.password})
-        response = yield Request("POST", self.site + LOGIN, {"Content-Type": "application/json"}, body)
+        headers = {"Content-Type": "application/json"}
+        response = yield Request("POST", self.site + LOGIN, headers, body, (self.password,))
         if response.status != 200 or response.html:
             raise _no_sign_in(response)
         try:
@@ -120,7 +121,7 @@ class Forms:
         except (ValueError, KeyError, TypeError):
             raise _no_sign_in(response) from None
         if code != 0:
-            said = str(answer.get("Message") or "no reason given").strip()
+            said = str(answer.get("Message") or "no reason given").replace(self.password, HIDDEN).strip()
             msg = f"Creatio does not let the user in: {said} (code {code})"
             raise FixConfiguration(msg, code="creatio.sign_in", advice=NOT_LET_IN)
         if not response.cookies:
@@ -153,7 +154,8 @@ class OAuth:
         """Ask the identity service for a token. :param now: seconds since 1970, from which the token's end counts."""
         form = {"grant_type": "client_credentials", "client_id": self.user, "client_secret": self.secret}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        response = yield Request("POST", f"{self.identity}/connect/token", headers, urlencode(form).encode())
+        body = urlencode(form).encode()
+        response = yield Request("POST", f"{self.identity}/connect/token", headers, body, (self.secret,))
         try:
             answer = {} if response.html else response.json()
         except ValueError:
@@ -178,7 +180,7 @@ class OAuth:
 
 def _no_sign_in(response: Response) -> InterWeaveError:
     if response.status == 429:
-        return Throttled("Creatio takes no sign-ins for now.", retry_after=60.0)
+        return Throttled("Creatio takes no sign-ins for now.", retry_after=60.0, code="creatio.throttled")
     if response.status >= 500:
         msg = f"The sign-in service failed (status {response.status})."
         return ConnectionFailure(msg, sent=True, code="creatio.server")

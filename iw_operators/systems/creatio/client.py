@@ -14,9 +14,11 @@ from typing import Any, Final
 import structlog
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration, FixRecord, InterWeaveError, SignInAgain
+from iw_operators.points import reach
 from iw_operators.systems.base import SecretState
 from iw_operators.systems.creatio import batch
 from iw_operators.systems.creatio.auth import Auth, Session
+from iw_operators.systems.creatio.codec import KEY
 from iw_operators.systems.creatio.errors import failure, page_instead
 from iw_operators.systems.creatio.query import Query
 from iw_operators.systems.http import Request, Response, Transport
@@ -77,7 +79,7 @@ class Client:
     def read(self, query: Query) -> dict[str, Any]:
         """Return the answer to one query, as parsed JSON. Asks once more if the connection breaks."""
         what = f"reading {query.set}"
-        return _content(self._repeated(Request("GET", f"{self.root}/{query.url()}", ACCEPT), what), what)
+        return _rows(query, _content(self._repeated(Request("GET", f"{self.root}/{query.url()}", ACCEPT), what), what))
 
     def read_all(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
         """Return the answers to several queries, 100 of them in one HTTP call. Raises the first failure."""
@@ -95,7 +97,7 @@ class Client:
                     raise ConnectionFailure(msg, code="creatio.batch")
                 if answer.status != 200 or not isinstance(answer.body, dict):
                     raise _refused(answer.status, answer.body, f"reading {query.set}", answer.headers)
-                found.append(answer.body)
+                found.append(_rows(query, answer.body))
         return found
 
     def write(self, parts: Sequence[batch.Part]) -> list[batch.PartAnswer]:
@@ -160,7 +162,9 @@ class Client:
             if kept is not None and (ended is None or kept.id != ended.id):
                 return kept
             session = self._run_sign_in()
+            reach("before_session_saved")
             self._state.write(session.to_state())
+            reach("after_session_saved")
             log.info("creatio.signed_in", again=ended is not None)
             return session
 
@@ -201,6 +205,21 @@ def _content(response: Response, what: str) -> dict[str, Any]:
     if isinstance(content, dict) or response.status in (413, 429):
         raise _refused(response.status, content, what, response.headers)
     raise page_instead(response, what)
+
+
+def _rows(query: Query, content: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a query; raise ConnectionFailure unless it has rows, and these the Ids asked for.
+
+    Something in between may answer with JSON of its own; taken for an answer without rows, it would hide changes.
+    """
+    rows, keyed = content.get("value"), KEY in query.columns.select
+    sound = isinstance(rows, list) and all(
+        isinstance(row, dict) and (not keyed or isinstance(row.get(KEY), str)) for row in rows
+    )
+    if not sound or not isinstance(content.get("@odata.count", 0), int):
+        msg = f"What answered for reading {query.set} is not Creatio's data."
+        raise ConnectionFailure(msg, sent=True, code="http.shape")
+    return content
 
 
 def _refused(status: int, content: Any, what: str, headers: Mapping[str, str]) -> InterWeaveError:

@@ -8,6 +8,7 @@ cannot be empty in Creatio and become 0 and false.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,7 @@ KEY: Final = "Id"
 TEXTS: Final = frozenset({FieldType.TEXT, FieldType.MEMO, FieldType.PHONE, FieldType.EMAIL})
 
 
+@functools.lru_cache(maxsize=4_096)
 def path_of(native: str) -> tuple[str, ...]:
     """Return the steps to a column; the mark of an opposite boolean does not count."""
     return tuple(native.removeprefix("!").split("/"))
@@ -51,10 +53,10 @@ def decode(value: Any, field: FieldDef, zone: dt.tzinfo = dt.UTC) -> Scalar:
         return None
     kind = field.type
     try:
-        if kind in TEXTS:
-            return value if isinstance(value, str) else str(value)
-        if kind is FieldType.REF:
-            return str(value).lower()
+        if kind in TEXTS and isinstance(value, (str, int, Decimal)):
+            return str(value)
+        if kind is FieldType.REF and isinstance(value, str):
+            return value.lower()
         if kind is FieldType.BOOLEAN and isinstance(value, bool):
             return value != field.native.startswith("!")
         if kind is FieldType.INTEGER and not isinstance(value, bool) and Decimal(value) == int(value):
@@ -68,8 +70,19 @@ def decode(value: Any, field: FieldDef, zone: dt.tzinfo = dt.UTC) -> Scalar:
             return (moment if moment.time() == dt.time() else moment.astimezone(zone)).date()
     except (ValueError, TypeError, InvalidOperation, AttributeError):
         pass
-    msg = f"Creatio's column {field.native} holds something that is not of type {kind.value}."
-    raise FixConfiguration(msg, code="creatio.type", advice="Correct the type of this field in the mapping.")
+    raise _wrong_type(field.native, kind)
+
+
+def _moment(stamp: str, column: str) -> dt.datetime | None:
+    try:
+        return parse_stamp(stamp) if stamp and not stamp.startswith(NO_STAMP) else None
+    except ValueError:
+        raise _wrong_type(column, FieldType.DATETIME) from None
+
+
+def _wrong_type(column: str, kind: FieldType) -> FixConfiguration:
+    msg = f"Creatio's column {column} holds something that is not of type {kind.value}."
+    return FixConfiguration(msg, code="creatio.type", advice="Correct the type of this field in the mapping.")
 
 
 def encode(value: Value, field: FieldDef) -> Any:
@@ -137,6 +150,8 @@ class Reader:
         stamp = str(row.get(view.definition.modified) or "")
         version = self.version(row)
         active = dig(row, path_of(view.definition.active)) if view.definition.active else None
+        if active is not None and not isinstance(active, bool):
+            raise _wrong_type(view.definition.active or "", FieldType.BOOLEAN)
         opposite = bool(view.definition.active and view.definition.active.startswith("!"))
         stage = dig(row, path_of(self.own_stage.stage)) if self.own_stage else None
         return Record(
@@ -145,7 +160,7 @@ class Reader:
                 name: decode(dig(row, path_of(field.native)), field, self.zone) for name, field in view.fields.items()
             },
             version=f"{version}+{touched}" if touched else version,
-            modified=parse_stamp(stamp) if stamp and not stamp.startswith(NO_STAMP) else None,
+            modified=_moment(stamp, view.definition.modified),
             active=active is None or bool(active) != opposite,
             label=str(dig(row, self.label) or "") if self.label else "",
             facts=facts_of(self.own_stage, [stage]) if self.own_stage else frozenset(),
@@ -176,8 +191,22 @@ class Reader:
         return filter_path(self.parent_column)
 
 
+_READERS: Final = 64
+_readers: dict[tuple[int, dt.tzinfo], Reader] = {}
+
+
 def reader(view: View, zone: dt.tzinfo = dt.UTC) -> Reader:
-    """Return how a view is read."""
+    """Return how a view is read; the same for the same view, as it is asked for with each record."""
+    # By identity, as a view cannot be hashed. A reader holds its view, so that the number belongs to no other.
+    found = _readers.get((id(view), zone))
+    if found is None:
+        if len(_readers) >= _READERS:
+            _readers.clear()
+        found = _readers[id(view), zone] = _reader(view, zone)
+    return found
+
+
+def _reader(view: View, zone: dt.tzinfo) -> Reader:
     definition = view.definition
     columns = Expand(frozenset({KEY, definition.modified}))
     named = definition.fields.get(definition.name)

@@ -1,15 +1,15 @@
-"""Creatio's failures as classes of ours, with a code and advice.
+"""Creatio's failures as classes of ours, with a code. `errors.yaml` beside this says what each means and who does what.
 
 Creatio's own `error.code` is always empty and data errors arrive as status 500 with the database's text inside, so
-that the text has to be read. Shapes (captured exchanges): `{"error": {"code", "message", "innererror": {"message",
-"type", "stacktrace"}}}`, `{"Message", "ExceptionMessage", "ExceptionType", "StackTrace"}`, and HTML pages.
+that the text has to be read; the patterns for it are in `errors.yaml`. Shapes (captured exchanges):
+`{"error": {"code", "message", "innererror": {"message", "type", "stacktrace"}}}`,
+`{"Message", "ExceptionMessage", "ExceptionType", "StackTrace"}`, and HTML pages.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from iw_operators.errors import (
@@ -20,77 +20,13 @@ from iw_operators.errors import (
     SignInAgain,
     Throttled,
 )
+from iw_operators.errors.catalogue import catalogue
 from iw_operators.systems.http import Response
 
 LOGIN_PAGE = re.compile(rb"/Login/|bootstrap\.login|NuiLogin\.aspx", re.IGNORECASE)
 QUOTA_WAIT: Final = 60.0
 LONGEST_TEXT: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A text that Creatio or its database writes, and what it means."""
-
-    pattern: re.Pattern[str]
-    kind: type[InterWeaveError]
-    code: str
-    advice: str
-
-
-def _known(pattern: str, kind: type[InterWeaveError], code: str, advice: str) -> Known:
-    return Known(re.compile(pattern, re.IGNORECASE), kind, code, advice)
-
-
-KNOWN: Final = (
-    _known(
-        r"SecurityException|(insufficient|not enough|does not have|has no).{0,40}(rights|permission)|no rights to",
-        FixConfiguration,
-        "creatio.rights",
-        "Give the integration's user rights on this object (System designer, Object permissions).",
-    ),
-    _known(
-        r"Column by path|could not find a property named|property '.*' does not exist|not found in schema",
-        FixConfiguration,
-        "creatio.column",
-        "Make the column in Creatio and publish it, or correct its name in the mapping.",
-    ),
-    _known(
-        r"value too long|would be truncated",
-        FixRecord,
-        "creatio.too_long",
-        "Shorten the value, or let the mapping shorten it.",
-    ),
-    _known(
-        r"duplicate key|unique (key|constraint|index)|PRIMARY KEY constraint",
-        FixRecord,
-        "creatio.duplicate",
-        "Another record has this value already; find and merge the two.",
-    ),
-    _known(
-        r"not-null constraint|cannot insert the value NULL|is required|must be filled",
-        FixRecord,
-        "creatio.required",
-        "Fill the field in the source record, or give it a default in the mapping.",
-    ),
-    _known(
-        r"foreign key|REFERENCE constraint",
-        FixRecord,
-        "creatio.reference",
-        "The record that this one points at does not exist in Creatio.",
-    ),
-    _known(
-        r"MaxEntityRowCount|20,?000 (rows|records)",
-        FixConfiguration,
-        "creatio.rows",
-        "Use a smaller page.",
-    ),
-    _known(
-        r"query specified in the URI is not valid|Syntax error at position|could not be parsed|Unrecognized '",
-        FixConfiguration,
-        "creatio.query",
-        "The mapping asks for something that this Creatio does not understand; check its native names.",
-    ),
-)
+SYSTEM: Final = "creatio"
 
 
 def text_of(body: Any) -> str:
@@ -117,23 +53,25 @@ def failure(status: int, body: Any, what: str, headers: Mapping[str, str] | None
     said = f": {text}" if text else f" (status {status})"
     msg = f"Creatio refused {what}{said}"
     if status == 429:
-        return Throttled(f"Creatio takes no more calls for now, {what} waits.", retry_after=_wait(headers or {}))
+        return Throttled(
+            f"Creatio takes no more calls for now, {what} waits.",
+            retry_after=_wait(headers or {}),
+            code="creatio.throttled",
+        )
     if status == 401:
         return SignInAgain(msg, code="creatio.session")
-    for known in KNOWN:
-        if known.pattern.search(text):
-            return known.kind(msg, code=known.code, advice=known.advice)
+    for known in catalogue().by_pattern(text, SYSTEM):
+        if known.effect.kind in (FixRecord, FixConfiguration):
+            return known.effect.kind(msg, code=known.code, advice=known.advice)
     if status == 403:
-        advice = "Give the integration's user rights on this object (System designer, Object permissions)."
-        return FixConfiguration(msg, code="creatio.rights", advice=advice)
+        return FixConfiguration(msg, code="creatio.rights")
     if status == 404:
-        return FixRecord(msg, code="creatio.gone", advice="The record or object does not exist in Creatio.")
+        return FixRecord(msg, code="creatio.gone")
     if status == 413:
-        return FixConfiguration(msg, code="creatio.too_large", advice="Use a smaller batch_size in the flow.")
+        return FixConfiguration(msg, code="creatio.too_large")
     if status >= 500 and not text:
         return ConnectionFailure(f"Creatio failed at {what} (status {status}).", code="creatio.server")
-    advice = "Correct what the message names in the source record."
-    return FixRecord(msg, code="creatio.refused", advice=advice)
+    return FixRecord(msg, code="creatio.refused")
 
 
 def _wait(headers: Mapping[str, str]) -> float:
@@ -156,17 +94,9 @@ def page_instead(response: Response, what: str) -> InterWeaveError:
     """
     if 300 <= response.status < 400:
         msg = f"The site sends {what} on to another address (status {response.status})."
-        return FixConfiguration(
-            msg, code="creatio.redirect", advice="Put the address where the browser ends up in the connection's Site."
-        )
+        return FixConfiguration(msg, code="creatio.redirect")
     if response.status == 404:
         msg = f"There is no Creatio data at this address: {what} was not found."
-        advice = (
-            "Check the site; if it is right, choose the other platform in the connection "
-            "(.NET Framework has its data under /0/odata, .NET Core under /odata)."
-        )
-        return FixConfiguration(msg, code="creatio.not_here", advice=advice)
+        return FixConfiguration(msg, code="creatio.not_here")
     msg = f"The site answered {what} with a page instead of data (status {response.status})."
-    return ConnectionFailure(
-        msg, sent=True, code="creatio.html", advice="Look at the site in a browser; it may be down for maintenance."
-    )
+    return ConnectionFailure(msg, sent=True, code="creatio.html")

@@ -19,7 +19,7 @@ from iw_operators.systems.creatio.client import ROOTS, Client
 from iw_operators.systems.creatio.codec import KEY
 from iw_operators.systems.creatio.query import Expand, Query
 from iw_operators.systems.creatio.system import PLATFORMS, PROBE, CreatioSystem
-from iw_operators.systems.http import Timeouts, Transport, transport_over
+from iw_operators.systems.http import Timeouts, Transport, check_address, transport_over, trusted
 from iw_operators.systems.registry import catalogue_path
 
 CLOUD: Final = ".creatio.com"
@@ -73,14 +73,16 @@ class CreatioHook(HttpHook):
         session.auth = None
         session.headers = requests.Session().headers
         session.headers.update(headers or {})
-        extra = connection.extra_dejson
-        session.verify = extra.get("ca_file") or extra.get("verify") is not False
+        session.verify = trusted(connection.extra_dejson)
         return session
 
     def transport(self) -> Transport:
         """Return what sends requests, with the connection's timeouts."""
-        timeouts = Timeouts.from_extra(self._connection().extra_dejson)
-        return transport_over(self.get_conn(), timeouts, "Creatio")
+        extra = self._connection().extra_dejson
+        session = self.get_conn()
+        return transport_over(
+            session, Timeouts.from_extra(extra), "Creatio", allow_http=extra.get("allow_http") is True
+        )
 
     def site(self) -> str:
         """Return the site's address; FixConfiguration if the connection has none."""
@@ -91,6 +93,7 @@ class CreatioHook(HttpHook):
             raise FixConfiguration(msg, code="iw.connection", advice="Put the address of Creatio in its field Site.")
         if "://" not in host:
             host = f"{connection.schema or 'https'}://{host}"
+        check_address(host, "Creatio", allow_http=connection.extra_dejson.get("allow_http") is True)
         parts = urlsplit(host)
         if connection.port and parts.port is None:
             parts = parts._replace(netloc=f"{parts.netloc}:{connection.port}")
@@ -153,12 +156,18 @@ class CreatioHook(HttpHook):
 
     def _connection(self) -> Any:
         try:
-            return self.get_connection(self.creatio_conn_id)
+            connection = self.get_connection(self.creatio_conn_id)
         except AirflowNotFoundException as error:
             msg = f"There is no Airflow connection {self.creatio_conn_id!r}."
             raise FixConfiguration(
                 msg, code="iw.connection", advice="Make it (Admin, Connections) with the type Creatio."
             ) from error
+        if connection.conn_type and connection.conn_type != self.conn_type:
+            msg = (
+                f"The connection {self.creatio_conn_id!r} is of the type {connection.conn_type}, not {self.conn_type}."
+            )
+            raise FixConfiguration(msg, code="iw.connection_type", advice="Name another connection in company.yaml.")
+        return connection
 
 
 def _cloud_identity(site: str) -> str:

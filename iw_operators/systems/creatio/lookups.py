@@ -9,6 +9,7 @@ from typing import Final
 from iw_operators.spec.catalogue import LookupDef
 from iw_operators.systems.creatio.client import Client
 from iw_operators.systems.creatio.query import Expand, Query, any_of, chunks, text
+from iw_operators.systems.fitting import sendable
 
 WHOLE: Final = 1_000  # a list that is shorter is read once, as a whole
 
@@ -49,18 +50,18 @@ class Lookups:
         rows = self._client.read(Query(lookup.set, columns, order=(lookup.key,), top=WHOLE))["value"]
         found = _List(whole=len(rows) < WHOLE)
         for row in rows:
-            found.ids.setdefault(_key(str(row[lookup.by])), str(row[lookup.key]).lower())
+            found.ids.setdefault(_key(str(row.get(lookup.by) or "")), str(row.get(lookup.key)).lower())
         return found
 
     def _ask(self, lookup: LookupDef, known: _List, missing: Mapping[str, str]) -> None:
         columns = Expand(frozenset({lookup.key, lookup.by}))
         queries = [
             Query(lookup.set, columns, (any_of([f"{lookup.by} eq {text(name.strip())}" for name in some]),))
-            for some in chunks(missing)
+            for some in chunks(filter(sendable, missing))
         ]
         for answer in self._client.read_all(queries):
-            for row in sorted(answer["value"], key=lambda row: str(row[lookup.key])):
-                known.ids.setdefault(_key(str(row[lookup.by])), str(row[lookup.key]).lower())
+            for row in sorted(answer["value"], key=lambda row: str(row.get(lookup.key))):
+                known.ids.setdefault(_key(str(row.get(lookup.by) or "")), str(row.get(lookup.key)).lower())
         known.asked.update(missing.values())
 
 

@@ -13,6 +13,7 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -24,7 +25,8 @@ from iw_operators.systems.creatio.client import Client
 from iw_operators.systems.creatio.codec import KEY, NO_ID, Reader, column_of_link, dig, facts_of, path_of, reader
 from iw_operators.systems.creatio.paging import Pages, Row
 from iw_operators.systems.creatio.query import Expand, Query, any_of, chains, chunks, guid, text
-from iw_operators.systems.http import format_stamp
+from iw_operators.systems.fitting import sendable
+from iw_operators.systems.http import format_stamp, is_name
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +62,10 @@ class Reading:
         self._zone = zone
 
     def changes(self, view: View, window: Window, page_size: int) -> Iterator[Sequence[Record]]:
-        """Yield pages of headers. Records that changed themselves come first, oldest change first, then the others."""
+        """Yield pages of headers. Records that changed themselves come first, oldest change first, then the others.
+
+        Kept in memory: one page, and an id and a stamp of each record of which a line changed.
+        """
         read = reader(view, self._zone)
         since = format_stamp(window.since) if window.since else None
         until = format_stamp(window.until) if window.until else None
@@ -74,19 +79,25 @@ class Reading:
             Pages(Query(view.object, read.columns, (older,)), f"{name}/{modified}", since, until, page_size)
             for name in read.neighbours
         ]
-        touched = list(_touched(read, since, until, page_size))
+        touched = list(_touched(read, since, until, max(page_size, PART_ROWS)))
         asked = [own, *near, *(one.pages for one in touched)]
         answers = self._client.read_all([pages.query() for pages in asked])
         first = [_take(pages, answer) for pages, answer in zip(asked, answers, strict=True)]
-        yield from self._records(read, own, first[0])
+        # A record that changed itself, and then a line of it, has to come with the version that tells of both.
+        changed: dict[str, str] = {}
+        for one, rows in zip(touched, first[1 + len(near) :], strict=True):
+            for page in self._rest(one.pages, rows) if one.versioned else ():
+                changed |= one.parents(page)
+        yield from self._records(read, own, first[0], changed)
         given: set[bytes] = set()
         for pages, rows in zip(near, first[1:], strict=False):
             for page in self._rest(pages, rows):
                 if fresh := _fresh(given, {str(row[KEY]): row for row in page}):
                     yield [read.record(row) for row in fresh.values()]
         for one, rows in zip(touched, first[1 + len(near) :], strict=True):
-            for page in self._rest(one.pages, rows):
-                for some in chunks(_fresh(given, one.parents(page)).items(), page_size):
+            found = (changed,) if one.versioned else map(one.parents, self._rest(one.pages, rows))
+            for stamps in found:
+                for some in chunks(_fresh(given, stamps).items(), page_size):
                     if parents := self._parents(read, dict(some), older):
                         yield parents
 
@@ -106,8 +117,8 @@ class Reading:
         ids = [record.id for record in records]
         queries = list(_detail_queries(read, ids))
         details = _Details(read)
-        for query, rows in zip(queries, self._every(queries), strict=True):
-            details.add(query, rows)
+        for number, rows in self._parts(queries):
+            details.add(queries[number], rows)
         return [details.of(record) for record in records]
 
     def fetch(self, view: View, ids: Collection[str]) -> dict[str, Record]:
@@ -117,15 +128,26 @@ class Reading:
         queries = [*heads, *_detail_queries(read, ids)]
         found: dict[str, Record] = {}
         details = _Details(read)
-        for number, (query, rows) in enumerate(zip(queries, self._every(queries), strict=True)):
+        for number, rows in self._parts(queries):
             if number < len(heads):
                 found.update((record.id, record) for record in map(read.record, rows))
             else:
-                details.add(query, rows)
+                details.add(queries[number], rows)
         return {key: details.of(record) for key, record in found.items()}
+
+    def existing(self, view: View, ids: Collection[str]) -> list[str]:
+        """Return those of the ids that are there, as they were given; Ids alone are read, 4,000 an HTTP call."""
+        columns = Expand(frozenset({KEY}))
+        queries = [Query(view.object, columns, (chain,), (KEY,), PART_ROWS) for chain in chains(KEY, ids)]
+        there = {str(row[KEY]).lower() for rows in self._every(queries) for row in rows}
+        return [each for each in ids if each.lower() in there]
 
     def find(self, view: View, name: str) -> list[Record]:
         """Return records with this name, full name or id, complete; at most five."""
+        if not is_name(name):  # where a record has no full name, Creatio has an empty text
+            return []
+        if not sendable(name):
+            return []
         read = reader(view, self._zone)
         full = view.fields.get("full_name")
         natives = {"/".join(read.label), full.native if full else ""} - {""}
@@ -135,11 +157,14 @@ class Reading:
         query = Query(view.object, read.columns, (any_of(where),), order=(KEY,), top=FIND)
         return self.complete(view, [read.record(row) for row in _rows(self._client.read(query))])
 
-    def _records(self, read: Reader, pages: Pages, first: Sequence[Row] = ()) -> Iterator[list[Record]]:
+    def _records(
+        self, read: Reader, pages: Pages, first: Sequence[Row] = (), changed: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[list[Record]]:
+        """:param changed: stamps of the latest change of a line, by the id of its record."""
         size = pages.size
         for page in self._rest(pages, first):
             for rows in chunks(page, size):
-                yield [read.record(row) for row in rows]
+                yield [read.record(row, changed.get(str(row[KEY]).lower(), "")) for row in rows]
 
     def _rest(self, pages: Pages, first: Sequence[Row]) -> Iterator[Sequence[Row]]:
         """Yield the first page, if there is something in it, and all that follow."""
@@ -158,46 +183,57 @@ class Reading:
         ]
 
     def _every(self, queries: Sequence[Query]) -> list[list[Row]]:
-        """Return the rows of each query; those that do not fit into one answer are asked for further."""
+        """Return the rows of each query, each row once."""
         found: list[dict[str, Row]] = [{} for _ in queries]
+        for number, rows in self._parts(queries):
+            found[number].update((str(row[KEY]), row) for row in rows)
+        return [list(rows.values()) for rows in found]
+
+    def _parts(self, queries: Sequence[Query]) -> Iterator[tuple[int, list[Row]]]:
+        """Yield the number of a query and rows of its answer; what does not fit into one is asked for further.
+
+        A row that moves meanwhile may come twice.
+        """
         asked = [(number, replace(query, count=True)) for number, query in enumerate(queries)]
         while asked:
             further = []
             answers = self._client.read_all([query for _, query in asked])
             for (number, query), answer in zip(asked, answers, strict=True):
                 rows = _rows(answer)
-                found[number].update((str(row[KEY]), row) for row in rows)
+                yield number, rows
                 reached = query.skip + len(rows)
                 if rows and (reached < answer.get("@odata.count", 0) or "@odata.nextLink" in answer):
                     further.append((number, replace(query, skip=reached)))
             asked = further
-        return [list(rows.values()) for rows in found]
 
 
 class _Details:
-    """Lines and facts, gathered from the answers to `_detail_queries`."""
+    """Lines and facts, gathered from the answers to `_detail_queries`.
+
+    Of the records that facts are about only their stages are kept: a product may be on any number of lines.
+    """
 
     def __init__(self, read: Reader) -> None:
         self._read = read
-        self._lines: dict[str, list[Line]] = collections.defaultdict(list)
-        self._stages: dict[tuple[str, str], list[Any]] = collections.defaultdict(list)
+        self._lines: dict[str, dict[str, Line]] = collections.defaultdict(dict)
+        self._stages: dict[tuple[str, str], set[Any]] = collections.defaultdict(set)
 
     def add(self, query: Query, rows: Iterable[Row]) -> None:
         read = self._read
         name = query.about
         if not name:
             for row in rows:
-                self._lines[str(row[read.parent_column]).lower()].append(read.line(row))
+                self._lines[str(row[read.parent_column]).lower()][str(row[KEY])] = read.line(row)
             return
         related = read.linked[name]
         parent, stage = column_of_link(related.link), path_of(related.stage)
         for row in rows:
-            self._stages[name, str(dig(row, parent)).lower()].append(dig(row, stage))
+            self._stages[name, str(dig(row, parent)).lower()].add(dig(row, stage))
 
     def of(self, record: Record) -> Record:
         values: dict[str, Value] = dict(record.values)
         if self._read.view.lines:
-            values["lines"] = tuple(self._lines.get(record.id, ()))
+            values["lines"] = tuple(self._lines.get(record.id, {}).values())
         facts = record.facts
         for name, related in self._read.linked.items():
             facts |= facts_of(related, self._stages.get((name, record.id), ()))
@@ -252,5 +288,5 @@ def _take(pages: Pages, answer: Mapping[str, Any]) -> list[Row]:
 
 
 def _rows(answer: Mapping[str, Any]) -> list[Row]:
-    rows = answer.get("value")
-    return rows if isinstance(rows, list) else []
+    rows: list[Row] = answer["value"]  # the client has looked
+    return rows

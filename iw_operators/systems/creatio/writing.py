@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from iw_operators.engine.model import Record, Value
-from iw_operators.errors import ConnectionFailure, FixConfiguration, FixRecord, InterWeaveError
+from iw_operators.errors import ConnectionFailure, FixConfiguration, FixRecord, InterWeaveError, StaleRecord
 from iw_operators.spec.catalogue import LookupDef
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
 from iw_operators.systems.creatio.batch import LIMIT, Part, PartAnswer
@@ -28,6 +28,8 @@ from iw_operators.systems.creatio.lookups import Lookups
 from iw_operators.systems.creatio.paging import Row
 from iw_operators.systems.creatio.query import guid
 from iw_operators.systems.creatio.reading import Reading
+from iw_operators.systems.creatio.removing import done, part_of, removed
+from iw_operators.systems.fitting import check_text
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +90,9 @@ class Writing:
     def resolve(self, batch: Batch) -> list[Outcome]:
         """Find out how an earlier batch ended.
 
-        A create was applied when its record is there; an update when the record holds what was sent. REJECTED means
-        not applied, and safe to send again.
+        A create was applied when its record is there; an update when the record holds what was sent. An update is
+        REJECTED, not applied and safe to send again, when the record still has the version that it started from. If it
+        has another, ours may have been applied and then overwritten by somebody: STALE, to be planned anew.
         """
         records = self._look(batch.writes)
         return [_seen(write, records.get(target_of(write)), None) for write in batch.writes]
@@ -109,6 +112,9 @@ class Writing:
         outcomes: dict[int, Outcome] = {}
         doubtful: list[tuple[_Sent, InterWeaveError]] = []
         for one, answer in zip(sent, answers[len(reads) : len(reads) + len(sent)], strict=True):
+            if done(one.write, answer.status):
+                outcomes[one.position] = Outcome(one.write.key, Result.APPLIED, target_of(one.write))
+                continue
             if 200 <= answer.status < 300:
                 target = target_of(one.write)
                 outcomes[one.position] = _done(one, answer, before.get(target), after.get(target))
@@ -157,6 +163,8 @@ class Writing:
 
 def _part(write: Write, found: Mapping[LookupDef, Mapping[str, str]]) -> Part | None:
     """Return what is sent for a write, None if there is nothing to say."""
+    if write.op.removes:
+        return part_of(write)
     body: dict[str, Any] = {}
     for name, value in write.values.items():
         field = write.view.fields.get(name)
@@ -167,6 +175,8 @@ def _part(write: Write, found: Mapping[LookupDef, Mapping[str, str]]) -> Part | 
             continue
         if field.lookup is not None and value is not None:
             value = _lookup_id(name, value, field.lookup, found)
+        elif isinstance(value, str):
+            check_text(name, field, value, "Creatio")
         try:
             body[column_of(field)] = encode(value, field)
         except InterWeaveError as error:
@@ -223,8 +233,7 @@ def _knows_version(read: Reader, row: Mapping[str, Any]) -> bool:
 
 
 def _error(one: _Sent, answer: PartAnswer) -> InterWeaveError:
-    verb = "to create" if one.write.op is Op.CREATE else "to update"
-    what = f"{verb} a record of {one.write.view.object}"
+    what = f"to {one.write.op.value} a record of {one.write.view.object}"
     if answer.status == 0:
         msg = f"Creatio stopped before it came {what}."
         return ConnectionFailure(msg, code="creatio.batch")
@@ -233,10 +242,17 @@ def _error(one: _Sent, answer: PartAnswer) -> InterWeaveError:
 
 def _seen(write: Write, record: Record | None, error: InterWeaveError | None) -> Outcome:
     """Return the outcome by what is there now."""
+    if write.op.removes:
+        result = Result.APPLIED if removed(write.op, record) else Result.REJECTED
+        return Outcome(write.key, result, write.target_id, error=error if result is Result.REJECTED else None)
     if record is None:
         return Outcome(write.key, Result.REJECTED, write.target_id, error=error)
     fields = write.view.fields
     equal = all(same(value, record.values.get(name), fields[name]) for name, value in write.values.items())
     if write.op is Op.UPDATE and not equal:
+        if error is None and record.version != write.version:
+            what = f"{write.view.object} {record.id}"
+            stale = StaleRecord(f"Creatio: {what} does not hold what was sent and has changed since.", code="iw.stale")
+            return Outcome(write.key, Result.STALE, write.target_id, error=stale)
         return Outcome(write.key, Result.REJECTED, write.target_id, error=error)
     return Outcome(write.key, Result.APPLIED, record.id, record.version if equal else "", record.values)

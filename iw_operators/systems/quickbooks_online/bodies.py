@@ -18,6 +18,7 @@ from iw_operators.engine.model import Line, Scalar
 from iw_operators.errors import FixRecord
 from iw_operators.spec.catalogue import FieldDef, FieldType
 from iw_operators.systems.base import Op, Write
+from iw_operators.systems.fitting import check_text
 from iw_operators.systems.quickbooks_online.codec import (
     ADDRESS_LINES,
     CUSTOM,
@@ -31,6 +32,7 @@ from iw_operators.systems.quickbooks_online.codec import (
     put,
     sync_token,
 )
+from iw_operators.systems.quickbooks_online.errors import LABEL
 
 LINE_LENGTH: Final = 500  # of one line of an address (developer.intuit.com, PhysicalAddress)
 TEXTS: Final = frozenset({FieldType.TEXT, FieldType.MEMO, FieldType.PHONE, FieldType.EMAIL})
@@ -62,7 +64,7 @@ class Names:
 
 def needs_current(write: Write) -> bool:
     """Tell whether the body can be built only from the record as it is now."""
-    if write.op is Op.CREATE:
+    if write.op is not Op.UPDATE:
         return False
     for name, value in write.values.items():
         if name == "lines":
@@ -118,7 +120,7 @@ def _cannot_empty(definition: FieldDef, value: object) -> bool:
 
 def _field(body: dict[str, Any], name: str, definition: FieldDef, value: Scalar, current: Native, names: Names) -> None:
     path = definition.native
-    text = "" if value is None else value
+    text = check_text(name, definition, value, LABEL) if isinstance(value, str) else "" if value is None else value
     if path.startswith(CUSTOM):
         _custom(body, name, path.removeprefix(CUSTOM), str(text), current, names)
     elif definition.lookup is not None:
@@ -220,6 +222,8 @@ def _line(write: Write, kind: LineKind, line: Line, base: Native) -> dict[str, A
             if isinstance(parent, dict):
                 parent.pop(path.rpartition(".")[2], None)
         else:
+            if isinstance(value, str):
+                check_text(f"lines[].{name}", write.view.lines[name], value, LABEL)
             put(result, path, plain(value))
     return result
 

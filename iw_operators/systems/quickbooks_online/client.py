@@ -21,17 +21,17 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeGuard
 from urllib.parse import quote, urlencode
 
 import structlog
 from quickbooks.client import QuickBooks
 
-from iw_operators.errors import InterWeaveError, Throttled
+from iw_operators.errors import ConnectionFailure, InterWeaveError, Throttled
 from iw_operators.systems.http import Request, Response, Transport, json_dumps, parse_stamp
-from iw_operators.systems.quickbooks_online.errors import error_in, error_of, faults_in
+from iw_operators.systems.quickbooks_online.errors import LABEL, error_in, error_of, faults_in
 from iw_operators.systems.quickbooks_online.limiter import Limiter
-from iw_operators.systems.quickbooks_online.query import PAGE, select
+from iw_operators.systems.quickbooks_online.query import PAGE, count, select
 from iw_operators.systems.quickbooks_online.tokens import SignIn, drive
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,7 @@ MINOR_VERSION: Final = 75  # the lowest that Intuit serves since 2025-08-01
 FEED_LIMIT: Final = 1000  # objects that the change feed tells of at the most
 BATCH: Final = 30  # Intuit's limit of items in a batch
 REQUEST_ID: Final = 36  # Intuit's limit of a batch's requestid
+LISTS: Final = ("Line", "CustomField")  # parts of a record that are lists of objects
 THROTTLE_WAITS: Final = 3  # how often a request waits after 429 before it gives up
 
 
@@ -160,47 +161,109 @@ class Client(QuickBooks):  # type: ignore[misc]  # python-quickbooks ships no ty
         """
         stamp = since.astimezone(dt.UTC).isoformat(timespec="seconds")
         answer = self.change_data_capture(entity, stamp)
-        return [
-            row
-            for response in answer.get("CDCResponse", [])
-            for part in response.get("QueryResponse", [])
-            for row in part.get(entity, [])
+        parts = [
+            {"QueryResponse": part}
+            for response in _objects(answer.get("CDCResponse"))
+            for part in _objects(response.get("QueryResponse"))
         ]
+        return [row for part in parts for row in rows_of(part, entity)]
 
     def batch(self, items: Sequence[Mapping[str, Any]], request_id: str | None = None) -> dict[str, Mapping[str, Any]]:
         """Send a batch and return the answers by bId; an item without an answer is absent."""
         url = f"{self.api_url}/company/{self.company_id}/batch"
         answer = self.post(url, json_dumps({"BatchItemRequest": list(items)}), request_id=request_id)
-        return {str(item.get("bId", "")): item for item in answer.get("BatchItemResponse", [])}
+        return {str(item.get("bId", "")): item for item in _objects(answer.get("BatchItemResponse"))}
 
     def queries(self, queries: Sequence[tuple[str, str]]) -> list[list[dict[str, Any]]]:
         """Run several (entity, query) in as few requests as possible; the rows of each, in order."""
-        found: list[list[dict[str, Any]]] = []
+        answers = self._answers([query for _, query in queries])
+        return [rows_of(answer, entity) for answer, (entity, _) in zip(answers, queries, strict=True)]
+
+    def counts(self, queries: Sequence[tuple[str, Sequence[str]]]) -> list[int]:
+        """Count the rows of several (entity, conditions) in as few requests as possible."""
+        answers = self._answers([count(entity, conditions) for entity, conditions in queries])
+        return [_count(answer) for answer in answers]
+
+    def _answers(self, queries: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         for start in range(0, len(queries), BATCH):
             part = queries[start : start + BATCH]
             if len(part) == 1:
-                found.append(self.rows(*part[0]))
+                yield self.query(part[0])
                 continue
-            answers = self.batch([{"bId": f"q{n}", "Query": query} for n, (_, query) in enumerate(part)])
-            for number, (entity, _) in enumerate(part):
+            answers = self.batch([{"bId": f"q{n}", "Query": query} for n, query in enumerate(part)])
+            for number in range(len(part)):
                 answer = answers.get(f"q{number}", {})
                 if faults := faults_in(answer):
                     raise error_of(faults)
-                found.append(rows_of(answer, entity))
-        return found
+                yield answer
 
     def company_info(self) -> Mapping[str, Any]:
         """Return the CompanyInfo of the connection's company."""
         url = f"{self.api_url}/company/{self.company_id}/companyinfo/{quote(self.company_id)}"
-        info: Mapping[str, Any] = self.get(url).get("CompanyInfo", {})
+        info = self.get(url).get("CompanyInfo")
+        if not isinstance(info, Mapping) or not isinstance(info.get("CompanyName", ""), str):
+            raise _no_shape()
         return info
 
 
 def rows_of(answer: Mapping[str, Any], entity: str) -> list[dict[str, Any]]:
-    """Return the rows of a query's answer; an answer without rows has no list at all."""
-    response = answer.get("QueryResponse") or {}
-    rows: list[dict[str, Any]] = response.get(entity, [])
+    """Return the rows of a query's answer; an answer without rows has no list at all.
+
+    ConnectionFailure for what is no answer to a query: taken for one without rows, it would hide changes.
+    """
+    response = answer.get("QueryResponse")
+    if not isinstance(response, Mapping):
+        raise _no_shape()
+    rows = _objects(response.get(entity, []))
+    if not all(map(is_row, rows)):
+        raise _no_shape()
     return rows
+
+
+def is_row(row: Any) -> TypeGuard[dict[str, Any]]:
+    """Tell whether this is a record: the parts that all code relies on are what they should be."""
+    if not isinstance(row, Mapping):
+        return False
+    meta = row.get("MetaData", {})
+    stamp = meta.get("LastUpdatedTime") if isinstance(meta, Mapping) else 0
+    return (
+        isinstance(row.get("Id"), str)
+        and (stamp is None or _is_stamp(stamp))
+        and isinstance(row.get("SyncToken", ""), str)
+        and all(_is_list(row.get(name, [])) for name in LISTS)
+    )
+
+
+def _is_stamp(stamp: Any) -> bool:
+    try:
+        parse_stamp(stamp)
+    except (ValueError, AttributeError):
+        return False
+    return True
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return a list of objects; ConnectionFailure for anything else."""
+    if not _is_list(value):
+        raise _no_shape()
+    found: list[dict[str, Any]] = value
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _count(answer: Mapping[str, Any]) -> int:
+    response = answer.get("QueryResponse")
+    count = response.get("totalCount") if isinstance(response, Mapping) else None
+    if not isinstance(count, int):
+        raise _no_shape()
+    return count
+
+
+def _no_shape() -> ConnectionFailure:
+    return ConnectionFailure(f"What answered is not {LABEL}'s data.", sent=True, code="http.shape")
 
 
 def _throttled(response: Response) -> Throttled | None:

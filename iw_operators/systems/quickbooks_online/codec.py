@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
 from iw_operators.engine.model import Line, Record, Scalar, Value
-from iw_operators.spec.catalogue import FieldDef, FieldType
+from iw_operators.spec.catalogue import FieldDef, FieldType, ObjectDef
 from iw_operators.systems.base import View
 from iw_operators.systems.http import format_stamp, parse_stamp
 
@@ -22,6 +22,7 @@ Native: TypeAlias = Mapping[str, Any]
 TextOf: TypeAlias = Callable[[str, str], str | None]  # native list, id -> text
 
 INACTIVE_SUFFIX: Final = " (deleted)"
+VOIDED: Final = "Voided"
 NAMES: Final = frozenset({"DisplayName", "Name", "FullyQualifiedName"})
 ADDRESS_LINES: Final = tuple(f"Line{n}" for n in range(1, 6))
 LINES_SUFFIX: Final = ".Line*"
@@ -45,7 +46,7 @@ class LineKind:
 
     def link(self, line: Native) -> str | None:
         """Return the id of the linked transaction, when the line links exactly one of the right type."""
-        ids = [str(link["TxnId"]) for link in line.get("LinkedTxn") or () if link.get("TxnType") == self.linked]
+        ids = [str(at(link, "TxnId")) for link in line.get("LinkedTxn") or () if at(link, "TxnType") == self.linked]
         return ids[0] if len(ids) == 1 else None
 
 
@@ -77,12 +78,19 @@ def is_deleted(native: Native) -> bool:
     return native.get("status") == "Deleted"
 
 
+def is_voided(definition: ObjectDef, native: Native) -> bool:
+    """Tell whether a transaction is voided: its amounts are 0 and its private note begins with what Intuit writes."""
+    if "void" not in definition.removal or not str(native.get("PrivateNote") or "").startswith(VOIDED):
+        return False
+    return all(not native.get(amount) for amount in ("TotalAmt", "Balance", "UnappliedAmt"))
+
+
 def record_of(view: View, native: Native, text_of: TextOf) -> Record:
     """Return a native row as a record with the view's fields. A deleted one has no values."""
     modified = modified_of(native)
     if is_deleted(native):
         return Record(str(native["Id"]), {}, version_of(native), modified, deleted=True, active=False)
-    active = bool(native.get(view.definition.active, True)) if view.definition.active else True
+    active = _boolean(native.get(view.definition.active, True)) if view.definition.active else True
     values = values_of(view, native, text_of)
     label = view.definition.fields.get(view.definition.name)
     name = read(native, label, view.object, active, text_of) if label else None
@@ -91,6 +99,7 @@ def record_of(view: View, native: Native, text_of: TextOf) -> Record:
         values=values,
         version=version_of(native),
         modified=modified,
+        voided=is_voided(view.definition, native),
         active=active,
         label=str(name or native["Id"]),
     )
@@ -98,7 +107,7 @@ def record_of(view: View, native: Native, text_of: TextOf) -> Record:
 
 def values_of(view: View, native: Native, text_of: TextOf) -> dict[str, Value]:
     """Return the view's fields, and its lines where it has some."""
-    active = bool(native.get(view.definition.active, True)) if view.definition.active else True
+    active = _boolean(native.get(view.definition.active, True)) if view.definition.active else True
     values: dict[str, Value] = {
         name: read(native, field, view.object, active, text_of) for name, field in view.fields.items()
     }
@@ -135,8 +144,8 @@ def read(native: Native, field: FieldDef, entity: str, active: bool, text_of: Te
         return typed(custom_value(native, path.removeprefix(CUSTOM)), field)
     if field.lookup is not None:
         ref = at(native, path) or {}
-        ident = ref.get("value")
-        return (ref.get("name") or text_of(field.lookup.set, str(ident))) if ident else None
+        ident = at(ref, "value")
+        return (typed(at(ref, "name"), field) or text_of(field.lookup.set, str(ident))) if ident else None
     value = at(native, path)
     if not active and path in NAMES and isinstance(value, str):
         value = value.removesuffix(INACTIVE_SUFFIX)
@@ -182,13 +191,25 @@ def typed(value: Any, field: FieldDef) -> Scalar:
         case FieldType.INTEGER:
             return int(value)
         case FieldType.BOOLEAN:
-            return value if isinstance(value, bool) else str(value).lower() == "true"
+            return _boolean(value)
         case FieldType.DATE:
             return dt.date.fromisoformat(str(value)[:10])
         case FieldType.DATETIME:
             return parse_stamp(str(value))
-        case _:
+        case _ if isinstance(value, (str, int, Decimal)):
             return str(value)
+        case _:
+            msg = f"{field.native} is no text"
+            raise ValueError(msg)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    msg = f"{value!r} is neither true nor false"
+    raise ValueError(msg)
 
 
 def _decimal(value: Any) -> Decimal:

@@ -1,8 +1,8 @@
 """QuickBooks Online's faults, in all the forms in which they come, as errors of this package.
 
 A fault comes as JSON of the service (`Fault.Error[]`), JSON of the gateway in lower case (`fault.error[]`), XML even
-where JSON was asked for (throttling), or as an HTML page of something in between. `codes` says for each code what
-to do.
+where JSON was asked for (throttling), or as an HTML page of something in between. `errors.yaml` beside this says for
+each code what it means, who does what about it, and which of our classes it is.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from iw_operators.errors import (
     SignInAgain,
     Throttled,
 )
+from iw_operators.errors.catalogue import advice_for, catalogue, known
+from iw_operators.systems.base import View
 from iw_operators.systems.http import Response
-from iw_operators.systems.quickbooks_online.codes import KNOWN, REAUTHORISE
 
 LABEL = "QuickBooks Online"
+SYSTEM = "quickbooks_online"
 THROTTLE_SECONDS = 60.0  # Intuit: wait a minute after a 429
 SERVER_ERROR = 500
 
@@ -99,16 +101,17 @@ def error_of(faults: list[FaultError], *, status: int = 400, retry_after: float 
     The first error whose code is known decides; an unknown code is the record's fault when the service validated
     (status 400), the configuration's when it is another 4xx, and something to try again later from 500 up.
     """
-    fault = next((f for f in faults if f.code in KNOWN), faults[0])
+    listed = {f.code: found[0] for f in faults if (found := catalogue().exact(f.code, SYSTEM))}
+    fault = next((f for f in faults if f.code in listed), faults[0])
+    kind = (listed[fault.code].effect.kind if fault.code in listed else None) or _by_status(status)
     text = "; ".join(dict.fromkeys(f.text for f in faults)).rstrip(".")
-    kind, advice = KNOWN.get(fault.code, (_by_status(status), None))
     message = f"{LABEL}: {text}."
-    action = f"{advice.meaning} {advice.action}" if advice else "See Intuit's list of error codes."
-    if kind is Throttled:
-        return Throttled(message, retry_after=retry_after, code=fault.code, advice=action)
-    if kind is RetryLater:
-        return ConnectionFailure(message, sent=True, code=fault.code, advice=action)
-    return kind(message, code=fault.code, advice=action)
+    advice = advice_for(fault.code or "*", SYSTEM)
+    if issubclass(kind, Throttled):
+        return Throttled(message, retry_after=retry_after, code=fault.code, advice=advice)
+    if issubclass(kind, RetryLater):
+        return ConnectionFailure(message, sent=True, code=fault.code, advice=advice)
+    return kind(message, code=fault.code, advice=advice)
 
 
 def _by_status(status: int) -> type[InterWeaveError]:
@@ -145,7 +148,8 @@ def _without_fault(response: Response, retry_after: float) -> InterWeaveError:
     if status == 429:
         return Throttled(f"{LABEL}: too many requests.", retry_after=retry_after, code="3001")
     if status == 401:
-        return SignInAgain(f"{LABEL} does not accept the access token.", code="3200", advice=REAUTHORISE)
+        msg = f"{LABEL} does not accept the access token."
+        return SignInAgain(msg, code="3200", advice=advice_for("3200", SYSTEM))
     what = "an HTML page" if response.html else f"{len(response.body)} bytes that are not its JSON"
     if status == 200 or status >= SERVER_ERROR:
         msg = f"{LABEL} answered {status} with {what}."
@@ -159,6 +163,17 @@ def _without_fault(response: Response, retry_after: float) -> InterWeaveError:
     return FixConfiguration(
         msg, code=f"http.{status}", advice="Check the environment and base URL of the connection, and proxies."
     )
+
+
+def reauthorise() -> str:
+    """Return how a company is authorised anew, in one sentence for log lines and errors."""
+    return known("invalid_grant", SYSTEM).action
+
+
+def unreadable(view: View) -> FixConfiguration:
+    """Return the error for a record of which a field is not of the type that the catalogue says."""
+    msg = f"{LABEL} holds a record of {view.object} with a value that is not of its field's type."
+    return FixConfiguration(msg, code="iw.type", advice="Correct the types of the mapping's own fields.")
 
 
 def retry_after_of(response: Response) -> float:

@@ -18,10 +18,10 @@ from iw_operators.ledger.store import Ledger
 from iw_operators.settings import ledger_conn_id
 from iw_operators.state import AirflowSecretState
 from iw_operators.systems.base import SecretState
-from iw_operators.systems.http import Timeouts, transport_over
+from iw_operators.systems.http import Timeouts, check_address, transport_over, trusted
 from iw_operators.systems.quickbooks_online.client import Client
 from iw_operators.systems.quickbooks_online.errors import LABEL
-from iw_operators.systems.quickbooks_online.limiter import shared
+from iw_operators.systems.quickbooks_online.limiter import Quota, quotas_from, shared
 from iw_operators.systems.quickbooks_online.tokens import Credentials, SignIn
 
 INTUIT_TOKEN_URL: Final = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105  an address, no secret
@@ -42,10 +42,16 @@ class Access:
     credentials: Credentials
     timeouts: Timeouts
     verify: bool | str
+    allow_http: bool
+    quotas: tuple[Quota, ...]
 
     @classmethod
     def of(cls, connection: Connection) -> Access:
         """Read an Airflow connection; FixConfiguration naming each field that is missing or wrong."""
+        if connection.conn_type and connection.conn_type != QuickBooksOnlineHook.conn_type:
+            kind = QuickBooksOnlineHook.conn_type
+            msg = f"The connection {connection.conn_id!r} is of the type {connection.conn_type}, not {kind}."
+            raise FixConfiguration(msg, code="iw.connection_type", advice="Name another connection in company.yaml.")
         extra: Mapping[str, Any] = connection.extra_dejson
         environment = extra.get("environment") or "production"
         realm = str(extra.get("realm_id") or "").replace(" ", "")
@@ -73,7 +79,9 @@ class Access:
             refresh_token=str(extra["refresh_token"]).strip(),
             token_url=token_url,
         )
-        verify = extra.get("verify", True)
+        allow_http = extra.get("allow_http") is True
+        for url in (base_url, token_url):
+            check_address(url, LABEL, allow_http=allow_http)
         return cls(
             realm=realm,
             base_url=base_url.rstrip("/"),
@@ -81,7 +89,9 @@ class Access:
             timeouts=Timeouts.from_extra(
                 {"read_timeout": READ_TIMEOUT, **{k: v for k, v in extra.items() if v not in (None, "")}}
             ),
-            verify=False if verify is False else str(extra.get("ca_file") or "") or True,
+            verify=trusted(extra),
+            allow_http=allow_http,
+            quotas=quotas_from(extra),
         )
 
     @property
@@ -105,8 +115,8 @@ class Access:
             company_id=self.realm,
             base_url=self.base_url,
             sign_in=SignIn(self.credentials, state, mask=mask_secret),
-            limiter=shared(f"{self.base_url} {self.realm}"),
-            transport=transport_over(session, self.timeouts, LABEL),
+            limiter=shared(f"{self.base_url} {self.realm}", self.quotas),
+            transport=transport_over(session, self.timeouts, LABEL, allow_http=self.allow_http),
         )
 
 

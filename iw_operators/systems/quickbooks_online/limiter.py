@@ -2,7 +2,8 @@
 
 Intuit allows 500 requests a minute for a company, 10 a second for a company and app, and 40 batches a minute for a
 company and app (developer.intuit.com, "Limits and throttles"). A request counts at Intuit when it arrives, not when
-it is sent; the small distance kept from each number covers that.
+it is sent; the small distance kept from each number covers that. A connection may set other numbers: for a plan with
+more, or to leave room for other programs.
 
 The windows are counted on a monotonic clock that tests can replace. The `limits` library counts on the wall clock
 and starts a timer thread for each store, which rules it out here.
@@ -17,10 +18,13 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
+
+from iw_operators.errors import FixConfiguration
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +41,27 @@ class Quota:
     batches: bool = False
 
 
-QUOTAS = (Quota(480, 60.0), Quota(9, 1.0), Quota(38, 60.0, batches=True))
+QUOTAS = {  # by the keys of a connection's extra
+    "requests_per_minute": Quota(480, 60.0),
+    "requests_per_second": Quota(9, 1.0),
+    "batches_per_minute": Quota(38, 60.0, batches=True),
+}
+
+
+def quotas_from(extra: Mapping[str, Any]) -> tuple[Quota, ...]:
+    """Return the quotas that a connection's extra asks for, Intuit's usual ones where it says nothing.
+
+    :raises FixConfiguration: a number is not a whole one above 0.
+    """
+    found = []
+    for name, usual in QUOTAS.items():
+        given = extra.get(name)
+        number = usual.number if given in (None, "") else int(given) if str(given).isdecimal() else 0
+        if number < 1:
+            msg = f"The connection's {name} is {given!r}, not a whole number above 0."
+            raise FixConfiguration(msg, code="iw.connection", advice="Leave it empty for what Intuit usually allows.")
+        found.append(replace(usual, number=number))
+    return tuple(found)
 
 
 @dataclass(slots=True)
@@ -63,7 +87,7 @@ class Limiter:
 
     def __init__(
         self,
-        quotas: tuple[Quota, ...] = QUOTAS,
+        quotas: tuple[Quota, ...] = tuple(QUOTAS.values()),
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -97,11 +121,11 @@ class Limiter:
             self._held_until = max(self._held_until, self._clock() + seconds)
 
 
-_shared: dict[str, Limiter] = {}
+_shared: dict[tuple[str, tuple[Quota, ...]], Limiter] = {}
 _shared_lock = threading.Lock()
 
 
-def shared(company: str) -> Limiter:
-    """Return the one limiter that this process uses for a company (base URL and realm)."""
+def shared(company: str, quotas: tuple[Quota, ...] = tuple(QUOTAS.values())) -> Limiter:
+    """Return the one limiter that this process uses for a company (base URL and realm) under these quotas."""
     with _shared_lock:
-        return _shared.setdefault(company, Limiter())
+        return _shared.setdefault((company, quotas), Limiter(quotas))

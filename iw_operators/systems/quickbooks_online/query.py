@@ -27,3 +27,9 @@ def select(entity: str, conditions: Sequence[str] = (), *, order: str = "", star
     if start > 1:
         parts.append(f"STARTPOSITION {start}")
     return " ".join([*parts, f"MAXRESULTS {most}"])
+
+
+def count(entity: str, conditions: Sequence[str] = ()) -> str:
+    """Return a query for the number of rows that meet all conditions."""
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT COUNT(*) FROM {entity}{where}"  # noqa: S608  as in `select`

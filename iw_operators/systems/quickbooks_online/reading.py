@@ -6,21 +6,23 @@ came already are dropped by id. Where more rows than a page share one second, th
 order of Id, each page beginning with the row that ended the one before; if it does not, a row has left the second
 meanwhile and the second is read again.
 
-Intuit shows times to the second. All bounds are therefore taken to the second, and the window's filter is applied
-to what the rows say.
+Intuit shows times to the second, cut off. Both bounds are therefore cut off to the second too, so that windows that
+follow one another tell of each row once, and the window's filter is applied to what the rows say.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
 from iw_operators.errors import FixConfiguration
 from iw_operators.systems.base import View, Window
+from iw_operators.systems.fitting import sendable
+from iw_operators.systems.http import is_name
 from iw_operators.systems.quickbooks_online.client import FEED_LIMIT, Client
 from iw_operators.systems.quickbooks_online.codec import is_deleted, modified_of
 from iw_operators.systems.quickbooks_online.query import PAGE, literal, select
@@ -45,6 +47,7 @@ class Reader:
     client: Client
     now: Callable[[], dt.datetime]
     page: int = PAGE
+    _cut: set[str] = field(default_factory=set)  # objects whose feed may have left something out
 
     def changes(self, view: View, window: Window) -> Iterator[list[Row]]:
         """Yield rows with since <= changed < until, oldest first, in pages of at most `PAGE`.
@@ -55,19 +58,22 @@ class Reader:
         only if it begins with the oldest.
         """
         since = window.since.replace(microsecond=0) if window.since else None
+        until = window.until.replace(microsecond=0) if window.until else None
         recent = since is not None and self.now() - since < FEED
         deleted: list[Row] = []
         if since is not None and (recent or view.definition.deletes):
             begin = since if recent else self.now() - FEED
             feed = self._feed(view, begin)
             if recent and feed is not None and len(feed) < FEED_LIMIT:
-                yield sorted((row for row in feed if _inside(row, since, window.until)), key=_order)
+                yield sorted((row for row in feed if _inside(row, since, until)), key=_order)
                 return
+            if feed is not None and len(feed) >= FEED_LIMIT:
+                self._cut.add(view.object)
             log.info("reading by query", object=view.object, feed_is_full=recent and feed is not None)
             if feed is not None and view.definition.deletes:
-                deleted = [row for row in self._deletions(view, begin, feed) if _inside(row, since, window.until)]
-        for page in self.pages(view, since, window.until):
-            yield [row for row in page if _inside(row, since, window.until)]
+                deleted = [row for row in self._deletions(view, begin, feed) if _inside(row, since, until)]
+        for page in self.pages(view, since, until):
+            yield [row for row in page if _inside(row, since, until)]
         yield sorted(deleted, key=_order)
 
     def _feed(self, view: View, since: dt.datetime) -> list[Row] | None:
@@ -131,7 +137,7 @@ class Reader:
         if since is not None:
             conditions.append(f"{CHANGED} >= {literal(_iso(since))}")
         if until is not None:
-            conditions.append(f"{CHANGED} < {literal(_iso(_up(until)))}")
+            conditions.append(f"{CHANGED} < {literal(_iso(until))}")
         return self.client.rows(view.object, select(view.object, conditions, order=order, start=start, most=self.page))
 
     def by_ids(self, view: View, ids: Collection[str]) -> Iterator[list[Row]]:
@@ -141,8 +147,35 @@ class Reader:
             some = ", ".join(literal(ident) for ident in wanted[start : start + IDS])
             yield self.client.rows(view.object, select(view.object, [*_with_inactive(view), f"Id IN ({some})"]))
 
+    def told_since(self, view: View) -> dt.datetime | None:
+        """Return since when the feed has told of every deletion; None for what is never deleted."""
+        if not view.definition.deletes:
+            return None
+        return self.now() if view.object in self._cut else self.now() - FEED
+
+    def existing(self, view: View, ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are there, inactive ones included. What cannot be an id is not there.
+
+        Rows are counted, and only where the count is not that of the ids are they read.
+        """
+        wanted = sorted(ident for ident in set(ids) if ident.isascii() and ident.isdigit())
+        parts = [wanted[start : start + IDS] for start in range(0, len(wanted), IDS)]
+        conditions = [[*_with_inactive(view), f"Id IN ({', '.join(map(literal, part))})"] for part in parts]
+        counts = self.client.counts([(view.object, each) for each in conditions])
+        found: set[str] = set()
+        for part, count in zip(parts, counts, strict=True):
+            if count == len(part):
+                found.update(part)
+            elif count:
+                found.update(row["Id"] for rows in self.by_ids(view, part) for row in rows)
+        return found
+
     def by_name(self, view: View, name: str) -> list[Row]:
         """Return rows whose full name, name, number, reference or id is exactly this; one request."""
+        if not sendable(name):
+            return []
+        if not is_name(name):
+            return []
         paths = [view.definition.fields[n].native for n in NAME_FIELDS if n in view.definition.fields]
         selects = [self.select_where(view, path, name) for path in dict.fromkeys(paths) if path != "Id"]
         if name.isascii() and name.isdigit():
@@ -171,10 +204,6 @@ def _with_inactive(view: View) -> list[str]:
 
 def _iso(stamp: dt.datetime) -> str:
     return stamp.astimezone(dt.UTC).isoformat(timespec="seconds")
-
-
-def _up(stamp: dt.datetime) -> dt.datetime:
-    return stamp.replace(microsecond=0) + SECOND if stamp.microsecond else stamp
 
 
 def _changed(row: Row) -> dt.datetime:

@@ -12,7 +12,7 @@ from iw_operators.spec.catalogue import FieldDef
 from iw_operators.systems.base import Batch, Outcome, Settings, View, Window
 from iw_operators.systems.quickbooks_online.client import BATCH, Client
 from iw_operators.systems.quickbooks_online.codec import record_of
-from iw_operators.systems.quickbooks_online.errors import LABEL
+from iw_operators.systems.quickbooks_online.errors import LABEL, unreadable
 from iw_operators.systems.quickbooks_online.lists import Lists
 from iw_operators.systems.quickbooks_online.query import PAGE
 from iw_operators.systems.quickbooks_online.reading import Reader, Row, in_pages
@@ -80,6 +80,17 @@ class QuickBooksOnline:
             found |= {row["Id"]: self._record(view, row) for row in rows}
         return found
 
+    def existing(self, view: View, ids: Collection[str]) -> Collection[str]:
+        """Return the ids that are there: counts of 250 at a time, 30 counts a request; see `Reader.existing`."""
+        return self._reader.existing(view, ids)
+
+    def told_since(self, view: View) -> dt.datetime | None:
+        """Return since when deletions are told: 29 days for transactions, none for names, which are made inactive.
+
+        After a feed that was cut off at Intuit's 1,000 objects: since now.
+        """
+        return self._reader.told_since(view)
+
     def find(self, view: View, name: str) -> Sequence[Record]:
         """Return records by full name, name, number, reference or id; one request."""
         return [self._record(view, row) for row in self._reader.by_name(view, name)]
@@ -107,7 +118,10 @@ class QuickBooksOnline:
             yield [self._record(view, row) for row in rows]
 
     def _record(self, view: View, row: Row) -> Record:
-        return record_of(view, row, self._lists.text_of)
+        try:
+            return record_of(view, row, self._lists.text_of)
+        except ValueError as error:
+            raise unreadable(view) from error
 
     def _clock(self) -> dt.datetime:
         return self.client.server_time or dt.datetime.now(dt.UTC)

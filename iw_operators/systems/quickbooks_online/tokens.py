@@ -32,10 +32,10 @@ from urllib.parse import urlencode
 import structlog
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration, InterWeaveError, Throttled
+from iw_operators.points import reach
 from iw_operators.systems.base import SecretState
 from iw_operators.systems.http import Request, Response, Transport, parse_stamp
-from iw_operators.systems.quickbooks_online.codes import REAUTHORISE
-from iw_operators.systems.quickbooks_online.errors import LABEL, retry_after_of
+from iw_operators.systems.quickbooks_online.errors import LABEL, reauthorise, retry_after_of
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +68,11 @@ class Credentials:
     def fingerprint(self) -> str:
         """Hash by which a changed first token, or another app, is noticed."""
         return hashlib.sha256(f"{self.client_id}\n{self.refresh_token}".encode()).hexdigest()
+
+    @property
+    def app(self) -> str:
+        """Hash by which another client secret is noticed, so that a wrong one is found before the hour is over."""
+        return hashlib.sha256(f"{self.client_id}\n{self.client_secret}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class SignIn:
             return _Kept(self.credentials.refresh_token)
         kept = _Kept(
             refresh_token=state.get("refresh_token") or self.credentials.refresh_token,
-            access_token=state.get("access_token", ""),
+            access_token=state.get("access_token", "") if state.get("app") == self.credentials.app else "",
             expires=_stamp(state.get("expires", "")),
             begun=state.get("begun", ""),
         )
@@ -150,10 +155,12 @@ class SignIn:
         first = self.credentials.fingerprint
         unfinished = {"first": first, "refresh_token": kept.refresh_token, "begun": kept.begun or began.isoformat()}
         self._state.write(unfinished)
+        reach("before_token_refresh")
         try:
             response = yield self._request(kept.refresh_token)
         except ConnectionFailure as error:
             raise ConnectionFailure(error.message, sent=False, code=error.code, advice=error.advice) from error
+        reach("after_token_refresh")
         refusal = _refusal(response, kept.begun)
         if refusal is not None:
             self._state.write({**unfinished, "begun": kept.begun})
@@ -170,16 +177,18 @@ class SignIn:
         self._state.write(
             {
                 "first": first,
+                "app": self.credentials.app,
                 "refresh_token": fresh.refresh_token,
                 "access_token": fresh.access_token,
                 "expires": fresh.expires.isoformat(),
                 "refresh_ends": ends.isoformat(),
             }
         )
+        reach("after_tokens_saved")
         rotated = fresh.refresh_token != kept.refresh_token
         log.info("access token refreshed", rotated=rotated, refresh_token_ends=ends.date().isoformat())
         if ends - began < WARN_BEFORE:
-            log.warning("the refresh token ends soon", on=ends.date().isoformat(), advice=REAUTHORISE)
+            log.warning("the refresh token ends soon", on=ends.date().isoformat(), advice=reauthorise())
         return fresh
 
     def _request(self, refresh_token: str) -> Request:
@@ -193,6 +202,7 @@ class SignIn:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
             urlencode({"grant_type": "refresh_token", "refresh_token": refresh_token}).encode(),
+            (refresh_token, self.credentials.client_secret),
         )
 
 
@@ -228,6 +238,12 @@ def _seconds(answer: Mapping[str, object], name: str, default: int) -> dt.timede
     return dt.timedelta(seconds=int(value) if isinstance(value, (int, str)) and str(value).isdigit() else default)
 
 
+def _sound(answer: Mapping[str, object]) -> bool:
+    """Tell whether an answer holds tokens; nothing that is no text must be kept as one."""
+    access, refresh = answer.get("access_token"), answer.get("refresh_token")
+    return isinstance(access, str) and bool(access) and (refresh is None or isinstance(refresh, str))
+
+
 def _refusal(response: Response, begun: str) -> InterWeaveError | None:
     """Return what the token server's answer means when it is no token."""
     try:
@@ -236,19 +252,19 @@ def _refusal(response: Response, begun: str) -> InterWeaveError | None:
         content = None
     answer = content if isinstance(content, Mapping) else {}
     error = str(answer.get("error", ""))
-    if response.status == 200 and answer.get("access_token"):
+    if response.status == 200 and _sound(answer):
         return None
     if error == "invalid_grant":
         lost = f" A refresh that began {begun} was interrupted before its answer was kept." if begun else ""
         msg = f"Intuit does not accept the refresh token of the connection: it has ended or was revoked.{lost}"
-        return FixConfiguration(msg, code="invalid_grant", advice=REAUTHORISE)
+        return FixConfiguration(msg, code="invalid_grant", advice=reauthorise())
     if error == "invalid_client" or response.status == 401:
         msg = "Intuit does not accept the client id and secret of the connection."
         return FixConfiguration(
             msg, code="invalid_client", advice="Copy them from the app's keys page; development and production differ."
         )
     if response.status == 429:
-        return Throttled("Intuit's token server: too many requests.", retry_after=retry_after_of(response))
+        return Throttled("Intuit's token server: too many requests.", retry_after=retry_after_of(response), code="3001")
     if response.status >= 500 or response.status == 200:
         msg = f"Intuit's token server answered {response.status} without a token."
         return ConnectionFailure(msg, sent=False, code=f"http.{response.status}")

@@ -19,8 +19,9 @@ import structlog
 from iw_operators.engine.model import Value
 from iw_operators.errors import ConnectionFailure, FixRecord, InterWeaveError, RetryLater, StaleRecord
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
+from iw_operators.systems.fitting import sendable
 from iw_operators.systems.quickbooks_online.bodies import Names, body_of, needs_current
-from iw_operators.systems.quickbooks_online.client import BATCH, REQUEST_ID, Client
+from iw_operators.systems.quickbooks_online.client import BATCH, REQUEST_ID, Client, is_row
 from iw_operators.systems.quickbooks_online.codec import (
     CUSTOM,
     by_native,
@@ -29,9 +30,10 @@ from iw_operators.systems.quickbooks_online.codec import (
     values_of,
     version_of,
 )
-from iw_operators.systems.quickbooks_online.errors import LABEL, error_of, faults_in
+from iw_operators.systems.quickbooks_online.errors import LABEL, error_of, faults_in, unreadable
 from iw_operators.systems.quickbooks_online.lists import Lists
 from iw_operators.systems.quickbooks_online.reading import Reader, Row
+from iw_operators.systems.quickbooks_online.removing import GONE, item_of, removed
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +124,8 @@ class Writer:
             if str(row["SyncToken"]) != sync_token(write.version):
                 msg = f"{LABEL}: {write.view.object} {write.target_id} has changed since it was read."
                 raise StaleRecord(msg, code="5010")
+        if write.op.removes:
+            return {"bId": bid(write), **item_of(write)}
         body = body_of(write, row, names, self.today())
         return {"bId": bid(write), "operation": write.op.value, write.view.object: body}
 
@@ -161,6 +165,8 @@ class Writer:
         entity = write.view.object
         self.recent.drop(entity, write.target_id)
         faults = faults_in(answer)
+        if faults and write.op is Op.DELETE and faults[0].code == GONE:
+            return Outcome(write.key, Result.APPLIED, write.target_id)
         if faults:
             error = self._told(write, error_of(faults), faults[0].element)
             if isinstance(error, RetryLater):
@@ -168,12 +174,14 @@ class Writer:
             result = Result.STALE if isinstance(error, StaleRecord) else Result.REJECTED
             return Outcome(write.key, result, write.target_id, error=error)
         row = (answer or {}).get(entity)
-        if not row:
+        if not is_row(row):
             error = ConnectionFailure(f"{LABEL} left a write of the batch without an answer.", sent=True)
             return Outcome(write.key, Result.UNKNOWN, write.target_id, error=error)
         return self._applied(write, row)
 
     def _applied(self, write: Write, row: Row) -> Outcome:
+        if write.op is Op.DELETE:
+            return Outcome(write.key, Result.APPLIED, write.target_id)
         self.recent.keep(write.view.object, [row])
         return Outcome(write.key, Result.APPLIED, str(row["Id"]), version_of(row), self._held(write.view, row))
 
@@ -210,7 +218,7 @@ class Writer:
         one that the update started from. Everything else is UNKNOWN: sending it again under the same keys is safe and
         makes Intuit tell.
         """
-        updates = [w for w in batch.writes if w.op is Op.UPDATE]
+        updates = [w for w in batch.writes if w.op is not Op.CREATE]
         creates = [w for w in batch.writes if w.op is Op.CREATE]
         found = self._fetched(updates)
         outcomes = {w.key: self._resolved_update(w, found.get((w.view.object, w.target_id or ""))) for w in updates}
@@ -231,10 +239,12 @@ class Writer:
         return found
 
     def _resolved_update(self, write: Write, row: Row | None) -> Outcome:
+        if write.op.removes and removed(write.op, write.view.definition, row):
+            return self._applied(write, row or {})
         if row is None:
             error = FixRecord(f"{LABEL}: {write.view.object} {write.target_id} is not there any more.", code="610")
             return Outcome(write.key, Result.REJECTED, write.target_id, error=error)
-        if self._holds(write, row):
+        if not write.op.removes and self._holds(write, row):
             return self._applied(write, row)
         if str(row["SyncToken"]) == sync_token(write.version):
             return Outcome(write.key, Result.REJECTED, write.target_id, error=_not_arrived(write))
@@ -246,6 +256,8 @@ class Writer:
         unique = values.get(view.definition.name)
         native = view.definition.fields[view.definition.name].native
         if unique and native != "Id":
+            if not sendable(str(unique)):
+                return ""
             return self.reader.select_where(view, native, str(unique))
         terms: list[str] = []
         for name in ("customer", "date", "total"):
@@ -263,7 +275,10 @@ class Writer:
         return Outcome(write.key, Result.UNKNOWN, error=_in_doubt(write))
 
     def _holds(self, write: Write, row: Row) -> bool:
-        held = values_of(write.view, row, self.lists.text_of)
+        try:
+            held = values_of(write.view, row, self.lists.text_of)
+        except ValueError as error:
+            raise unreadable(write.view) from error
         return all(same(value, held.get(name)) for name, value in write.values.items())
 
 

@@ -165,7 +165,9 @@ def test_many_reads_go_out_a_hundred_at_a_time() -> None:
         if request.method == "GET":
             return reply(200, {"value": []})
         parts = json_loads(request.body or b"")["requests"]
-        return reply(200, {"responses": [{"id": p["id"], "status": 200, "body": {"value": [1]}} for p in parts]})
+        return reply(
+            200, {"responses": [{"id": p["id"], "status": 200, "body": {"value": [{"Id": p["id"]}]}} for p in parts]}
+        )
 
     client = client_over(answer)
     assert len(client.read_all([READ] * 250)) == 250

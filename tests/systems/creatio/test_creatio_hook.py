@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import certifi
 import pytest
 
 from iw_operators.errors import FixConfiguration
@@ -80,7 +81,7 @@ def test_test_button_when_something_is_wrong(acme_site: Site, define: Define) ->
     port = acme_site.url.rpartition(":")[2]
     cases: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         (closed, {}, {}, "cannot be reached"),
-        ("http://no-such-host.invalid", {}, {}, "cannot be reached"),
+        ("https://no-such-host.invalid", {}, {}, "cannot be reached"),
         (f"https://127.0.0.1:{port}", {}, {}, "does not speak TLS"),
         ("127.0.0.1", {}, {"port": int(port)}, "does not speak TLS"),
         (f"{acme_site.url}/somewhere", {}, {}, "not Creatio's sign-in"),
@@ -136,7 +137,7 @@ def test_nothing_of_the_connection_leaks_into_headers(define: Define) -> None:
     assert not {"platform", "identity_url", "auth"} & {name.lower() for name in session.headers}
     assert session.verify is True
     assert define("https://x.creatio.com", {"verify": False}).get_conn().verify is False
-    assert define("https://x.creatio.com", {"ca_file": "/ca.pem"}).get_conn().verify == "/ca.pem"
+    assert define("https://x.creatio.com", {"ca_file": certifi.where()}).get_conn().verify == certifi.where()
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,8 @@ def test_nothing_of_the_connection_leaks_into_headers(define: Define) -> None:
     [
         ("x.creatio.com", {}, "https://x.creatio.com"),
         ("https://x.creatio.com/0/", {}, "https://x.creatio.com"),
-        ("http://crm.local/creatio", {"port": 8080}, "http://crm.local:8080/creatio"),
-        ("crm.local:88", {"schema": "http", "port": 99}, "http://crm.local:88"),
+        ("http://localhost/creatio", {"port": 8080}, "http://localhost:8080/creatio"),
+        ("127.0.0.1:88", {"schema": "http", "port": 99}, "http://127.0.0.1:88"),
     ],
 )
 def test_the_site_however_it_is_written(define: Define, host: str, fields: dict[str, Any], site: str) -> None:

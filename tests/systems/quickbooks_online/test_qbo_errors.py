@@ -14,8 +14,8 @@ from iw_operators.errors import (
     StaleRecord,
     Throttled,
 )
+from iw_operators.errors.catalogue import known
 from iw_operators.systems.http import Response
-from iw_operators.systems.quickbooks_online.codes import KNOWN
 from iw_operators.systems.quickbooks_online.errors import error_in, error_of, faults_in
 from tests.systems.quickbooks_online.fakes import answer
 
@@ -71,7 +71,7 @@ def test_each_code_becomes_the_class_that_says_what_to_do(code: str, kind: type[
     assert type(error) is kind
     assert error.code == code
     assert "What: why it is so." in error.message
-    assert KNOWN[code][1].action in error.advice
+    assert known(code, "quickbooks_online").action in error.advice
 
 
 @pytest.mark.feature("S2")

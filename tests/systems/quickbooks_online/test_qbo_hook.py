@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 from airflow.sdk import Connection
@@ -12,6 +13,7 @@ from airflow.sdk import Connection
 from iw_operators.errors import FixConfiguration
 from iw_operators.state import AirflowSecretState, MemorySecretState
 from iw_operators.systems.quickbooks_online.hook import Access, QuickBooksOnlineHook
+from iw_operators.systems.quickbooks_online.limiter import QUOTAS
 from iw_operators.systems.registry import FOLDER
 
 GOOD: dict[str, Any] = {
@@ -26,7 +28,11 @@ def _connection(**changes: Any) -> Connection:
     extra = {**GOOD["extra"], **changes.pop("extra", {})}
     fields = {**GOOD, **changes}
     return Connection(
-        conn_id="books", login=fields["login"], password=fields["password"], conn_type="x", extra=json.dumps(extra)
+        conn_id="books",
+        login=fields["login"],
+        password=fields["password"],
+        conn_type=fields["conn_type"],
+        extra=json.dumps(extra),
     )
 
 
@@ -41,9 +47,9 @@ def _connection(**changes: Any) -> Connection:
             "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",
         ),
         (
-            {"environment": "custom", "base_url": "http://h:1/", "oauth_url": "http://h:1/t"},
-            "http://h:1",
-            "http://h:1/t",
+            {"environment": "custom", "base_url": "http://127.0.0.1:1/", "oauth_url": "http://127.0.0.1:1/t"},
+            "http://127.0.0.1:1",
+            "http://127.0.0.1:1/t",
         ),
     ],
 )
@@ -77,17 +83,19 @@ def test_the_form_has_each_field_that_is_read() -> None:
     """Every key of the form's extra is one that `Access` knows, with a label; the token is a password field."""
     form = yaml.safe_load((FOLDER / "quickbooks_online" / "connection.yaml").read_text())
     fields = form["conn-fields"]
-    known = {"realm_id", "refresh_token", "environment", "base_url", "oauth_url", "verify", "ca_file"}
-    assert set(fields) == known | {"connect_timeout", "read_timeout"}
+    known = {"realm_id", "refresh_token", "environment", "base_url", "oauth_url", "verify", "ca_file", "allow_http"}
+    assert set(fields) == known | {"connect_timeout", "read_timeout", *QUOTAS}
     assert all(field["label"] for field in fields.values())
     assert fields["refresh_token"]["schema"]["format"] == "password"
     assert form["connection-type"] == QuickBooksOnlineHook.conn_type
 
 
 def test_certificates_can_be_left_unchecked_or_come_from_a_file() -> None:
-    """Verify off, a file of an authority, and the default."""
-    assert Access.of(_connection(extra={"verify": False, "ca_file": "/x.pem"})).verify is False
-    assert Access.of(_connection(extra={"ca_file": "/x.pem"})).verify == "/x.pem"
+    """Verify off, a file of an authority (which counts more), and the default."""
+    file = certifi.where()
+    assert Access.of(_connection(extra={"verify": False})).verify is False
+    assert Access.of(_connection(extra={"verify": False, "ca_file": file})).verify == file
+    assert Access.of(_connection(extra={"ca_file": file})).verify == file
     assert Access.of(_connection()).verify is True
 
 

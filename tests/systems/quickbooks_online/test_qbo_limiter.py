@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from iw_operators.systems.quickbooks_online.limiter import QUOTAS, Limiter, Quota, shared
+from iw_operators.errors import FixConfiguration
+from iw_operators.systems.quickbooks_online.limiter import QUOTAS, Limiter, Quota, quotas_from, shared
 from tests.systems.quickbooks_online.fakes import FakeClock
 
 INTUIT = (Quota(500, 60.0), Quota(10, 1.0), Quota(40, 60.0, batches=True))
@@ -72,5 +73,20 @@ def test_threads_share_one_pace() -> None:
 
 def test_our_quotas_stay_below_intuits() -> None:
     """Each of our numbers is below Intuit's number of the same window."""
-    assert [(q.seconds, q.batches) for q in QUOTAS] == [(q.seconds, q.batches) for q in INTUIT]
-    assert all(ours.number < theirs.number for ours, theirs in zip(QUOTAS, INTUIT, strict=True))
+    assert [(q.seconds, q.batches) for q in QUOTAS.values()] == [(q.seconds, q.batches) for q in INTUIT]
+    assert all(ours.number < theirs.number for ours, theirs in zip(QUOTAS.values(), INTUIT, strict=True))
+
+
+def test_a_connection_may_set_other_numbers() -> None:
+    """A plan with more, or room for other programs: numbers of the connection's extra count, empty ones are usual."""
+    assert quotas_from({"requests_per_minute": "", "batches_per_minute": None}) == tuple(QUOTAS.values())
+    quotas = quotas_from({"requests_per_minute": 900, "requests_per_second": "5"})
+    assert [quota.number for quota in quotas] == [900, 5, 38]
+    assert shared("u 1", quotas) is not shared("u 1")
+
+
+@pytest.mark.parametrize("wrong", [0, -3, "many", 1.5, True, "²"])
+def test_a_quota_that_is_no_number_is_refused(wrong: object) -> None:
+    """Zero, negative, broken and written-out numbers are refused with the field's name."""
+    with pytest.raises(FixConfiguration, match="batches_per_minute"):
+        quotas_from({"batches_per_minute": wrong})

@@ -132,7 +132,7 @@ def test_each_refusal_names_field_code_and_action(new_site: NewSite) -> None:
     outcomes = site.system().write(batch(*writes))
     assert [o.result for o in outcomes] == [Result.REJECTED] * 3 + [Result.APPLIED]
     errors = [o.error for o in outcomes if o.error]
-    assert [(e.code, e.field) for e in errors] == [("6240", "name"), ("2050", "name"), ("2210", "email")]
+    assert [(e.code, e.field) for e in errors] == [("6240", "name"), ("iw.too_long", "name"), ("2210", "email")]
     assert "'Taken'" in errors[0].advice
     assert all(e.advice for e in errors)
 

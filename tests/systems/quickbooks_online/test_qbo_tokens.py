@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import threading
 from collections.abc import Callable
@@ -65,6 +66,17 @@ def test_another_task_uses_the_token_that_is_kept() -> None:
     drive(SignIn(credentials(), state, now=lambda: NOW).flow(ASK), intuit)
     drive(SignIn(credentials(), state, now=lambda: NOW).flow(ASK), intuit)
     assert intuit.refreshes == 1
+
+
+@pytest.mark.feature("S2")
+def test_another_client_secret_is_tried_at_once() -> None:
+    """A token that was got with another secret is not used: a wrong secret is found now, not when the hour is over."""
+    state, intuit = MemoryState(), Intuit()
+    drive(SignIn(credentials(), state, now=lambda: NOW).flow(ASK), intuit)
+    changed = dataclasses.replace(credentials(), client_secret="another")
+    drive(SignIn(changed, state, now=lambda: NOW).flow(ASK), intuit)
+    assert intuit.refreshes == 2
+    assert state.value["refresh_token"] == "refresh-2"
 
 
 @pytest.mark.feature("S2")
@@ -186,7 +198,7 @@ def test_a_refusal_leaves_no_marker_of_its_own() -> None:
         (answer({"error": "unsupported_grant_type"}, 400), FixConfiguration, "unsupported_grant_type"),
         (Response(503, {}, b"<html></html>"), ConnectionFailure, "http.503"),
         (Response(200, {}, b"<html></html>"), ConnectionFailure, "http.200"),
-        (Response(429, {"retry-after": "5"}, b""), Throttled, ""),
+        (Response(429, {"retry-after": "5"}, b""), Throttled, "3001"),
     ],
 )
 def test_the_token_servers_refusals_are_told_apart(response: Response, kind: type[InterWeaveError], code: str) -> None:
