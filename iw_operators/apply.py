@@ -6,17 +6,19 @@ new is sent: looked up in the target first, then sent again under the same keys.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
-from iw_operators.engine.model import Action, Decision, Record, Values
+from iw_operators.engine.model import Action, Decision, Line, Record, Values
 from iw_operators.errors import ConnectionFailure
 from iw_operators.keys import batch_key, write_key
 from iw_operators.ledger.model import Kind, OpenBatch, RunRef
 from iw_operators.ledger.store import Ledger
+from iw_operators.points import reach
 from iw_operators.spec.catalogue import FieldDef
 from iw_operators.spec.resolved import Side
 from iw_operators.systems.base import Batch, Op, Outcome, Result, System, View, Write
@@ -25,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 OWN: Final = "write_back."  # before the names of fields that hold what the books call the record
 WRITE_BACK_PAGE: Final = 500
+LINES: Final = "lines"
+KEYS_LAST: Final = dt.timedelta(hours=24)  # how long a target is trusted to know a key; vendors who say so say this
 
 _WRITES = (Action.CREATE, Action.UPDATE)
 _ENDED = {Result.REJECTED: Action.REJECT, Result.STALE: Action.HOLD, Result.UNKNOWN: Action.UNKNOWN}
@@ -46,6 +50,7 @@ class Writer:
     :param side: which end is written to.
     :param base_after: what the target's side of the base becomes, from a decision and the target's answer.
     :param version_after: which version of the target counts as seen, from the one that the target answered.
+    :param verified: the decision of an applied write, with a remark where the target's answer is not what was expected.
     :param in_doubt: source ids of records whose earlier write could not be decided; they must not be planned.
     """
 
@@ -55,6 +60,7 @@ class Writer:
     ends: Ends
     base_after: Callable[[Decision, Values], Values]
     version_after: Callable[[str], str]
+    verified: Callable[[Decision, Values], Decision] = lambda decision, _: decision
     in_doubt: set[str] = field(default_factory=set)
 
     def apply(self, plan: Sequence[Decision], *, last: bool) -> tuple[list[Decision], set[str]]:
@@ -67,12 +73,16 @@ class Writer:
         """
         done = [decision for decision in plan if decision.action not in _WRITES]
         self.ledger.record(self.run, done)
+        reach("after_record")
         stale: set[str] = set()
         writes = [(self._write(decision), decision) for decision in plan if decision.action in _WRITES]
-        for batch, decisions in _batches(writes, self.ends.systems[self.side].batch_size):
+        for number, (batch, decisions) in enumerate(_batches(writes, self.ends.systems[self.side].batch_size)):
+            if number:
+                reach("between_batches")
             outcomes = self._send(batch, decisions, self.side, "record")
             again = {decisions[o.key].source_id for o in outcomes if o.result is Result.STALE and not last}
             ended = self._end(self.run, batch, outcomes, decisions)
+            reach("after_outcomes")
             done += [decision for decision in ended if decision.source_id not in again]
             stale |= again
         for decision in done:
@@ -81,6 +91,8 @@ class Writer:
 
     def _write(self, decision: Decision) -> Write:
         op = Op.CREATE if decision.action is Action.CREATE else Op.UPDATE
+        if decision.removal is not None:
+            op = Op(decision.removal.value)
         values = dict(decision.send)
         view = self.ends.views(self.side)
         if op is Op.CREATE and f"{OWN}id" in view.fields:
@@ -89,9 +101,12 @@ class Writer:
         return Write(key, op, view, values, decision.target_id, decision.target_version)
 
     def _send(self, batch: Batch, decisions: Mapping[str, Decision], side: Side, kind: Kind) -> Sequence[Outcome]:
-        system = self.ends.systems[side]
+        system, back = self.ends.systems[side], kind == "write_back"
+        reach("before_write_back_intents" if back else "before_intents")
         self.ledger.begin_batch(self.run, side=side, kind=kind, batch=batch, decisions=decisions)
+        reach("after_write_back_intents" if back else "after_intents")
         outcomes = {outcome.key: outcome for outcome in system.write(batch)}
+        reach("after_write_back_call" if back else "after_call")
         unknown = tuple(w for w in batch.writes if outcomes[w.key].result is Result.UNKNOWN)
         if unknown:
             outcomes |= {outcome.key: outcome for outcome in settled(system, Batch(batch.key, unknown))}
@@ -111,8 +126,11 @@ class Writer:
 
     def _ended(self, decision: Decision, outcome: Outcome) -> Decision:
         if outcome.result is Result.APPLIED:
+            verified = self.verified(decision, outcome.values)
+            if verified.code and not decision.code:
+                log.warning("applied, but not as expected", source_id=decision.source_id, code=verified.code)
             return replace(
-                decision,
+                verified,
                 target_id=outcome.target_id or decision.target_id,
                 target_version=self.version_after(outcome.version),
                 target=self.base_after(decision, outcome.values),
@@ -134,13 +152,29 @@ class Writer:
         view = self.ends.write_back if back else self.ends.views(open_batch.side)
         if view is None:
             return  # the mapping has given up writing back since
-        batch = open_batch.batch(view)
-        outcomes = settled(self.ends.systems[open_batch.side], batch)
+        batch = _in_view(open_batch.batch(view))
+        reach("before_settling")
+        old = dt.datetime.now(dt.UTC) - open_batch.sent_at > KEYS_LAST
+        outcomes = settled(self.ends.systems[open_batch.side], batch, old=old)
+        if not back:
+            outcomes = self._decided_by_hand(open_batch, outcomes)
         if back:
             self.ledger.end_batch(open_batch.run, batch, outcomes, open_batch.decisions)
         else:
             self._end(open_batch.run, batch, outcomes, open_batch.decisions)
+        reach("after_settling")
         log.info("settled what was in doubt", mapping=self.run.mapping, writes=len(batch.writes))
+
+    def _decided_by_hand(self, open_batch: OpenBatch, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Let creates in doubt whose record is bound by now end: somebody has found the partner and said so."""
+        source, decisions = open_batch.run.source, open_batch.decisions
+        creates = {w.key for w in open_batch.writes if w.op is Op.CREATE}
+        open_ = [o for o in outcomes if o.result is Result.UNKNOWN and o.key in creates]
+        bound = self.ledger.references(
+            self.run.company, self.run.mapping, source, [decisions[o.key].source_id for o in open_]
+        )
+        ended = {o.key for o in open_ if decisions[o.key].source_id in bound}
+        return [replace(o, result=Result.STALE, error=None) if o.key in ended else o for o in outcomes]
 
     def write_back(self) -> None:
         """Write the books' ids into bound CRM records that do not have them yet."""
@@ -160,6 +194,7 @@ class Writer:
             for batch, decisions in _batches(writes, crm.batch_size):
                 outcomes = self._send(batch, decisions, "crm", "write_back")
                 self.ledger.end_batch(self.run, batch, outcomes, decisions)
+                reach("after_write_back_outcomes")
 
     @staticmethod
     def doubt(record: Record) -> Decision:
@@ -174,22 +209,60 @@ class Writer:
         )
 
 
-def settled(system: System, batch: Batch) -> Sequence[Outcome]:
+def settled(system: System, batch: Batch, *, old: bool = False) -> Sequence[Outcome]:
     """Look a batch up, and send again what did not arrive, or may not have, under its own keys.
 
-    An update that certainly did not arrive is not sent again: its record is planned again from what both sides hold by
-    now, so that nothing newer is overwritten.
+    An update or removal that certainly did not arrive is not sent again: its record is planned again from what both
+    sides hold by now, so that nothing newer is overwritten.
+
+    :param old: it was sent so long ago that the target may have forgotten its keys. A create of which looking cannot
+        tell whether it arrived then stays unknown, for a person to decide.
     """
     ops = {write.key: write.op for write in batch.writes}
     found = {outcome.key: outcome for outcome in system.resolve(batch)}
     for key, outcome in found.items():
-        if outcome.result is Result.REJECTED and ops[key] is Op.UPDATE:
+        if outcome.result is Result.REJECTED and ops[key] is not Op.CREATE:
             found[key] = replace(outcome, result=Result.STALE)
-    again = {key for key, outcome in found.items() if outcome.result in (Result.REJECTED, Result.UNKNOWN)}
+    again = {
+        key
+        for key, outcome in found.items()
+        if outcome.result is Result.REJECTED
+        or (outcome.result is Result.UNKNOWN and not (old and ops[key] is Op.CREATE))
+    }
+    reach("after_looking")
     if again:
         sent = system.write(Batch(batch.key, tuple(w for w in batch.writes if w.key in again)))
+        reach("after_sending_again")
         found |= {outcome.key: outcome for outcome in sent}
     return [found[write.key] for write in batch.writes]
+
+
+def _in_view(batch: Batch) -> Batch:
+    """Return a batch that was planned under an earlier spec, so that it can be looked up and sent under this one.
+
+    Fields that the mapping has given up since are taken from the catalogue; what that does not know is left out.
+    """
+    return replace(batch, writes=tuple(map(_write_in_view, batch.writes)))
+
+
+def _write_in_view(write: Write) -> Write:
+    view, lines = write.view, write.values.get(LINES)
+    rows: tuple[Line, ...] = lines if isinstance(lines, tuple) else ()
+    catalogue = view.definition
+    names = write.values.keys() - view.fields.keys() - {LINES}
+    of_lines = {name for row in rows for name in row} - view.lines.keys()
+    if not (names or of_lines):
+        return write
+    listed = catalogue.lines.fields if catalogue.lines is not None else {}
+    view = replace(
+        view,
+        fields={**view.fields, **{name: catalogue.fields[name] for name in names if name in catalogue.fields}},
+        lines={**view.lines, **{name: listed[name] for name in of_lines if name in listed}},
+    )
+    values = {name: value for name, value in write.values.items() if name in view.fields or name == LINES}
+    if of_lines:
+        values[LINES] = tuple({name: value for name, value in row.items() if name in view.lines} for row in rows)
+    return replace(write, view=view, values=values)
 
 
 def own_fields(fields: Mapping[str, FieldDef]) -> dict[str, FieldDef]:

@@ -47,7 +47,16 @@ def get_commands() -> list[CLICommand]:
         arg(("--limit",), type=int, default=50, help="How many rows, newest first (default: 50)"),
     )
 
-    here, there = "iw_operators.cli", "iw_operators.commands"
+    held = (
+        owner,
+        arg(("mapping",), help="The mapping"),
+        arg(("side",), choices=("crm", "books"), help="The side that the ids belong to"),
+        arg(("ids",), nargs="+", metavar="ID", help="Ids of records"),
+    )
+    code = arg(("code",), nargs="+", help="A code, a range of codes, or a message in quotation marks")
+    system = arg(("--system",), metavar="NAME", help="Look only at what this system says")
+
+    here, there, what = "iw_operators.cli", "iw_operators.commands", "iw_operators.explain"
     commands = (
         command("validate", "Check companies, mappings and flows", f"{here}.validate", company, mappings),
         command("report", "Show what maps to what", f"{here}.report", company, mappings, fmt),
@@ -55,7 +64,14 @@ def get_commands() -> list[CLICommand]:
         command(
             "query-starts", "Show or set from when a flow looks for changes", f"{there}.query_starts", owner, flow, when
         ),
+        command(
+            "release",
+            "Let records that wait since they were unbound be matched or created anew",
+            f"{there}.release",
+            *held,
+        ),
         command("log", "Show the record log", f"{there}.log", owner, *only),
+        command("explain", "Say what an error code or message means, and what to do", f"{what}.explain", code, system),
     )
     return [GroupCommand(name="iw", help="InterWeave: mappings and flows", subcommands=commands)]
 

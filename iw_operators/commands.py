@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from iw_operators.errors import InterWeaveError
+from iw_operators.shown import shown
 
 if TYPE_CHECKING:
     from iw_operators.ledger.model import LogRow
@@ -36,19 +37,29 @@ def setup(args: Any) -> None:  # noqa: ARG001  every command gets its arguments
 def query_starts(args: Any) -> None:
     """Show a flow's Query Starts with its history, or set it."""
     _known_flow(args.company, args.flow)
-    with _ledger() as ledger:
+    with _ledger(args.company) as ledger:
         if args.when is not None:
             ledger.move_query_starts(args.company, args.flow, _moment(args.when), by=getpass.getuser(), back=True)
         now = ledger.query_starts(args.company, args.flow)
         _out(f"{args.company}.{args.flow} starts at {now.isoformat() if now else 'the beginning of time'}")
         for move in ledger.query_starts_history(args.company, args.flow, limit=10):
             old = move.old.isoformat() if move.old else "the beginning"
-            _out(f"  {move.at:%Y-%m-%d %H:%M:%S}Z  {old} -> {move.new.isoformat()}  by {move.by}")
+            _out(f"  {move.at:%Y-%m-%d %H:%M:%S}Z  {old} -> {move.new.isoformat()}  by {shown(move.by)}")
+
+
+def release(args: Any) -> None:
+    """Let records that wait for a person since they were unbound be matched or created anew by the next flow."""
+    with _ledger() as ledger:
+        waiting = {each: ledger.release(args.company, args.mapping, args.side, each) for each in args.ids}
+    for each, released in waiting.items():
+        _out(f"{each}: {'released; the next flow looks at it' if released else 'does not wait for a person'}")
+    if not all(waiting.values()):
+        raise SystemExit(1)
 
 
 def log(args: Any) -> None:
     """Show rows of the record log, newest first; with one record, everything about each row."""
-    with _ledger() as ledger:
+    with _ledger(args.company) as ledger:
         rows = ledger.log(
             company=args.company,
             flow=args.flow,
@@ -76,7 +87,7 @@ def _table(rows: Sequence[LogRow]) -> None:
     for row in rows:
         reason = f"{row.why} {row.advice}".strip()
         cells = (f"{row.at:%m-%d %H:%M:%S}", row.flow, row.mapping, row.source_id, row.label)
-        table.add_row(*map(Text, cells), _state(row), Text(row.code), Text(reason))
+        table.add_row(*(Text(shown(cell)) for cell in (*cells, _state(row), row.code, reason)))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
@@ -95,7 +106,7 @@ def _detail(row: LogRow) -> str:
     lines += [f"  what to do: {row.advice}"] if row.advice else []
     lines += [f"  {change.field}: {change.old!s} -> {change.new!s}" for change in row.changes]
     lines += [f"  could be: {candidate.label} ({candidate.id})" for candidate in row.candidates]
-    return "\n".join([*lines, ""])
+    return "\n".join([*map(shown, lines), ""])
 
 
 def _known_flow(company: str, flow: str) -> None:
@@ -103,12 +114,14 @@ def _known_flow(company: str, flow: str) -> None:
     from iw_operators.spec.errors import listing, suggest
     from iw_operators.spec.loader import load_company
 
-    spec, _ = load_company(mappings_folder() / company)
+    root = mappings_folder()
+    known = {entry.name for entry in root.iterdir()} if root.is_dir() else set()
+    spec, _ = load_company(root / company) if company in known else (None, ())
     flows = list(spec.flows) if spec else []
     if flow not in flows:
         near = suggest(flow, flows)
         end = f" Did you mean {near}?" if near else ""
-        raise SystemExit(f"{company} has no flow {flow!r}; there are: {listing(flows) or 'none'}.{end}")
+        raise SystemExit(f"{company!r} has no flow {flow!r}; there are: {listing(flows) or 'none'}.{end}")
 
 
 def _moment(text: str) -> dt.datetime:
@@ -122,8 +135,9 @@ def _moment(text: str) -> dt.datetime:
 
 
 @contextmanager
-def _ledger() -> Iterator[Ledger]:
+def _ledger(company: str | None = None) -> Iterator[Ledger]:
     from iw_operators.ledger.connect import open_ledger
+    from iw_operators.ledger.own import OwnLedger
     from iw_operators.settings import ledger_conn_id
 
     try:
@@ -131,7 +145,7 @@ def _ledger() -> Iterator[Ledger]:
     except InterWeaveError as error:
         raise SystemExit(str(error)) from None
     try:
-        yield ledger
+        yield OwnLedger.of(ledger, company) if company is not None else ledger
     finally:
         ledger.close()
 

@@ -39,7 +39,7 @@ def flows_of(root: Path, dag_id: str | None = None) -> list[ResolvedFlow]:
         specs, _ = load_all(root)
         return [flow for spec in specs.values() for flow in spec.flows.values()]
     company, _, name = dag_id.partition(".")
-    if not (root / company).is_dir():
+    if company not in {entry.name for entry in root.iterdir() if entry.is_dir()}:  # and not `..` or the like
         return []
     found, errors = load_flow(root, company, name)
     if found is None:

@@ -26,7 +26,7 @@ def write_key(company: str, mapping: str, op: Op, decision: Decision, values: Va
         op.value,
         decision.source_id,
         decision.target_id or "",
-        decision.target_version if op is Op.UPDATE else "",
+        "" if op is Op.CREATE else decision.target_version,
         str(decision.generation),
         json.dumps(encode_values(values), sort_keys=True, ensure_ascii=False),
     )

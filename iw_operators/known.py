@@ -16,6 +16,7 @@ import structlog
 from iw_operators.engine import Compiled, Known
 from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record
 from iw_operators.ledger.store import Ledger
+from iw_operators.points import reach
 from iw_operators.spec.resolved import Side
 from iw_operators.systems.base import System, View
 
@@ -80,9 +81,20 @@ class Knowledge:
             self._refresh_index()
             candidates = self.ledger.candidates(self.company, self.name, self.compiled.target, sorted(wants.keys))
         needed = self.compiled.targets_needed(prepared, bindings, candidates)
+        targets = self.target.fetch(self.view, needed) if needed else {}
+        candidates = self._without_gone(candidates, needed - targets.keys())
+        side = self.compiled.source
+        free = [record.id for record in records if record.id not in bindings]
+        found = sorted({each.id for listed in candidates.values() for each in listed})
         known = Known(
             bindings=bindings,
-            targets=self.target.fetch(self.view, needed) if needed else {},
+            targets=targets,
+            unbound=self.ledger.unbound(self.company, self.name, side, free),
+            held_targets={
+                each
+                for each, left in self.ledger.unbound(self.company, self.name, other(side), found).items()
+                if left.held
+            },
             references={
                 mapping: self.ledger.references(self.company, mapping, self.compiled.source, sorted(ids))
                 for mapping, ids in wants.references.items()
@@ -91,6 +103,17 @@ class Knowledge:
             candidates=candidates,
         )
         return self.compiled.plan(prepared, known)
+
+    def _without_gone(
+        self, candidates: Mapping[str, Sequence[Candidate]], gone: Collection[str]
+    ) -> Mapping[str, Sequence[Candidate]]:
+        """Return the candidates that the target still has; the index forgets the others, which nobody told it of."""
+        listed = {each.id for some in candidates.values() for each in some if each.bound_to is None}
+        if not listed & set(gone):
+            return candidates
+        side = self.compiled.target
+        self.ledger.index_put(self.company, self.name, side, [(each, "", []) for each in sorted(listed & set(gone))])
+        return {key: [each for each in some if each.id not in gone] for key, some in candidates.items()}
 
     def add_created(self, done: Sequence[Decision]) -> None:
         """Tell the match index of target records that have just been made."""
@@ -101,6 +124,7 @@ class Knowledge:
         ]
         if rows:
             self.ledger.index_put(self.company, self.name, self.compiled.target, rows)
+            reach("after_index_of_created")
 
     def _lookup(self, name: str, names: Collection[str]) -> Mapping[str, str]:
         cached = self._lookups.setdefault(name, {})
@@ -126,7 +150,9 @@ class Knowledge:
             rows = [(r.id, r.label, [] if r.deleted else self.compiled.index_keys(r.values, r.id)) for r in page]
             self.ledger.index_put(self.company, self.name, side, rows)
             records += len(rows)
+            reach("after_index_page")
         self.ledger.index_done(self.company, self.name, side, until, signature)
+        reach("after_index")
         self._indexed = True
         log.info("match index read", mapping=self.name, records=records, whole=since is None)
 

@@ -19,6 +19,7 @@ from iw_operators.systems.base import AbstractLock
 
 PREFIX = "iw_state_secret_"
 DESCRIPTION = "InterWeave: tokens and sessions of a system. Written by its tasks; delete it to sign in anew."
+SHORTEST = 5  # Airflow masks nothing shorter and says so each time
 _KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
@@ -183,7 +184,18 @@ def _unreadable(name: str) -> InterWeaveError:
 
 
 def _mask(value: Mapping[str, str]) -> None:
+    """Have Airflow hide the values in logs, and what JSON among them holds (a session's cookies) one by one."""
     from airflow.sdk.log import mask_secret
 
     for each in value.values():
-        mask_secret(each)
+        for text in (each, *_inside(each)):
+            if len(text) >= SHORTEST:
+                mask_secret(text)
+
+
+def _inside(text: str) -> list[str]:
+    try:
+        found = json.loads(text) if text.startswith("{") else {}
+    except ValueError:
+        found = {}
+    return [each for each in found.values() if isinstance(each, str)]

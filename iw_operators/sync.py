@@ -5,6 +5,7 @@ Memory is bounded by the page, not by the run. What is in the ledger after any i
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,15 @@ import structlog
 from iw_operators.apply import Ends, Writer, own_fields, trace
 from iw_operators.engine import compile_mapping
 from iw_operators.engine.model import Action, Decision, Record
+from iw_operators.engine.problems import PARTNER_GONE
 from iw_operators.errors import FixRecord
 from iw_operators.known import Knowledge, other, views
+from iw_operators.ledger.codec import can_be_stored
 from iw_operators.ledger.store import Ledger, RunRef
+from iw_operators.points import reach
 from iw_operators.spec.models import FlowKind, Operations
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
+from iw_operators.sweep import Sweep, deleted
 from iw_operators.systems.base import System, View, Window
 
 log = structlog.get_logger(__name__)
@@ -58,18 +63,22 @@ def sync_mapping(
 
     One task at a time works on a mapping of a company, in either direction; a second one waits.
     """
-    with ledger.lock(f"sync:{run.company}:{mapping.mapping}"):
+    with ledger.working(run.company, mapping.mapping):
         work = _Work(flow, mapping, source, target, ledger, run)
         work.writer.settle()
         ledger.begin_mapping(run.run_id, mapping.mapping, run.fingerprint, run.attempt)
+        reach("after_begin_mapping")
         work.writer.write_back()
         read, started = 0, time.monotonic()
         for number, page in enumerate(work.pages(window, only, page_size), start=1):
             counts = work.page(page)
             read += len(page)
+            reach("after_page")
             rate = round(read / max(time.monotonic() - started, 0.001))
             log.info("page done", mapping=mapping.mapping, page=number, records=read, per_second=rate, **counts)
+        reach("before_end_mapping")
         total = ledger.end_mapping(run.run_id, mapping.mapping, run.attempt, read)
+        reach("after_end_mapping")
     log.info("mapping done", mapping=mapping.mapping, fingerprint=run.fingerprint, records=read, **total)
     return Summary(mapping.mapping, read, total)
 
@@ -87,6 +96,7 @@ class _Work:
         self.follows = flow.kind is FlowKind.SCHEDULED
         self.compiled = compile_mapping(mapping, run.source, flow.operations(mapping))
         self.source_view, self.target_view = views(self.compiled)
+        self._views: dict[Side, View] = {}
         self.known = Knowledge(self.compiled, target, self.target_view, ledger)
         side = other(run.source)
         back = own_fields(mapping.write_back)
@@ -95,10 +105,18 @@ class _Work:
             views=self._view,
             write_back=View(mapping.crm_object, mapping.crm_def, back) if back else None,
         )
-        self.writer = Writer(run, ledger, side, ends, self.compiled.base_after, self.compiled.version_after)
+        self.writer = Writer(
+            run, ledger, side, ends, self.compiled.base_after, self.compiled.version_after, self.compiled.verified
+        )
+        self.sweep = Sweep(mapping, source, self.source_view, ledger, run)
 
     def _view(self, side: Side) -> View:
         """Return the view under which one side is written, by this flow or by one of the other direction."""
+        if side not in self._views:
+            self._views[side] = self._made_view(side)
+        return self._views[side]
+
+    def _made_view(self, side: Side) -> View:
         if side == self.compiled.target:
             view = self.target_view
         else:
@@ -112,23 +130,37 @@ class _Work:
         if only is not None:
             yield self._only(only)
             return
-        waiting = self.ledger.waiting(self.run.company, self.mapping.mapping, self.run.source) if self.follows else []
+        if self.follows:
+            self.sweep.begin()
+        waiting = self._waiting() if self.follows else []
         for start in range(0, len(waiting), page_size):
             ids = waiting[start : start + page_size]
             found = self.source.fetch(self.source_view, ids)
             gone = [each for each in ids if each not in found]
-            self.ledger.forget_waiting(self.run.company, self.mapping.mapping, self.run.source, gone)
-            if found:
-                yield list(found.values())
+            bound = self.known.bindings(gone)
+            away = [each for each in gone if each not in bound]
+            self.ledger.forget_waiting(self.run.company, self.mapping.mapping, self.run.source, away)
+            if again := [*found.values(), *map(deleted, sorted(bound))]:
+                yield again
         seen = set(waiting)
         for page in self.source.changes(self.source_view, window, page_size):
             rest = [record for record in page if record.id not in seen] if seen else page
+            seen.update(record.id for record in rest if record.deleted)
             if rest:
                 yield rest
+        if self.follows:
+            yield from self.sweep.pages(window, seen, page_size)
+
+    def _waiting(self) -> list[str]:
+        held_for = dt.timedelta(minutes=self.mapping.company.held_minutes)
+        return self.ledger.waiting(self.run.company, self.mapping.mapping, self.run.source, held_for=held_for)
 
     def _only(self, name: str) -> Sequence[Record]:
-        found = self.source.find(self.source_view, name)
         label, thing = self.mapping.label(self.run.source), self.source_view.object
+        if not name.strip() or not can_be_stored(name):  # no system has such names, and no wire carries them
+            msg = "The full name or id that was asked for is empty or holds a character that no system stores."
+            raise FixRecord(msg, code="iw.not_found", advice="Type the name instead of pasting it, or give the id.")
+        found = self.source.find(self.source_view, name)
         if not found:
             msg = f"{label} has no {thing} with the full name or id that was asked for."
             raise FixRecord(msg, code="iw.not_found", advice="Check spelling and capitals, or give the record's id.")
@@ -164,6 +196,8 @@ class _Work:
         for decision in quiet:
             trace(decision)
         done = quiet + self._rounds(todo)
+        partners = [d.target_id for d in done if d.code == PARTNER_GONE and d.target_id]
+        self.ledger.look_again(self.run.company, self.mapping.mapping, other(self.run.source), partners)
         self.writer.write_back()
         return tally(done)
 
@@ -173,7 +207,8 @@ class _Work:
         for number in range(1, STALE_ROUNDS + 1):
             if not todo:
                 break
-            ended, stale = self.writer.apply(self.known.plan(todo), last=number == STALE_ROUNDS)
+            plan = self.sweep.explained(self.known.plan(todo))
+            ended, stale = self.writer.apply(plan, last=number == STALE_ROUNDS)
             self.known.add_created(ended)
             done += ended
             todo = [record for record in todo if record.id in stale]

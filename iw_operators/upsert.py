@@ -6,6 +6,7 @@ The same protocol as a mapping's (`iw_operators.apply`): intents first, outcomes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from iw_operators.apply import Ends, Writer
@@ -48,7 +49,7 @@ def upsert_records(
     side: Side = "crm"  # the ledger orients bindings by sides; here the given records take the place of the books
     fingerprint = digest(view.object, match, *sorted(view.fields))[:12]
     run_id = ledger.begin_run(company=company, flow=name, dag_run_id=dag_run_id, kind="upsert", direction="to_crm")
-    with ledger.lock(f"sync:{company}:{name}"):
+    with ledger.working(company, name):
         run = RunRef(run_id, company, name, name, fingerprint, 1, source="books")
         ends = Ends({side: system}, lambda _: view)
         writer = Writer(
@@ -64,6 +65,7 @@ def upsert_records(
             targets = system.fetch(view, {ids[0] for key, _ in page if len(ids := found.get(key, [])) == 1})
             plan = _plan(page, match, found, targets)
             _unbind_outdated(ledger, company, name, plan)
+            plan = _in_generations(ledger, company, name, plan)
             ended, _ = writer.apply(plan, last=True)
             done += ended
         counts = ledger.end_mapping(run_id, name, run.attempt, len(records))
@@ -91,6 +93,16 @@ def _unbind_outdated(ledger: Ledger, company: str, name: str, plan: Sequence[Dec
     for target_id, binding in ledger.bindings(company, name, "crm", list(targets)).items():
         if binding.target_id != targets[target_id]:
             ledger.unbind(company, name, "crm", target_id)
+
+
+def _in_generations(ledger: Ledger, company: str, name: str, plan: Sequence[Decision]) -> list[Decision]:
+    """Return the plan with new bindings beyond those that the records had: a record made again gets a new key."""
+    new = [d.source_id for d in plan if d.action is Action.CREATE or d.binds]
+    left = ledger.unbound(company, name, "books", new)
+    return [
+        replace(d, generation=left[d.source_id].generation + 1) if d.source_id in left and d.source_id in new else d
+        for d in plan
+    ]
 
 
 def _plan(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from iw_operators.engine import matching
+from iw_operators.engine.cards import CardGuard, Guard
 from iw_operators.engine.compare import Owned
 from iw_operators.engine.create import facts
+from iw_operators.engine.gone import ACTIVE, GoneRules
 from iw_operators.engine.matching import ID_FIELD, Criterion, DefaultNormaliser, Normaliser
 from iw_operators.engine.model import Binding, Candidate, Decision, Line, Record, Value, Values
 from iw_operators.engine.planner import Known, Planner, echo
@@ -16,6 +18,7 @@ from iw_operators.engine.prepare import LINES, RATE, Prepared, Preparer, Wants, 
 from iw_operators.engine.problems import Names
 from iw_operators.engine.shape import Shape, shape
 from iw_operators.engine.steps import Stepper
+from iw_operators.engine.totals import TOTAL, Totals
 from iw_operators.engine.transform import Delivery, Way, delivery
 from iw_operators.errors import FixConfiguration
 from iw_operators.spec.catalogue import FieldDef
@@ -40,6 +43,7 @@ class Compiled:
     _target: Shape
     _preparer: Preparer
     _planner: Planner
+    _cards: CardGuard
     _normaliser: Normaliser
     _criteria: tuple[Criterion, ...]
 
@@ -84,7 +88,11 @@ class Compiled:
 
     def plan(self, prepared: Sequence[Prepared], known: Known) -> list[Decision]:
         """Return one decision a record, in the same order. Raises nothing, whatever a record holds."""
-        return self._planner.plan(prepared, known)
+        decisions = self._planner.plan(prepared, known)
+        return [
+            self._cards.checked(each.record, decision, known.targets.get(decision.target_id or ""))
+            for each, decision in zip(prepared, decisions, strict=True)
+        ]
 
     def echo(self, record: Record, binding: Binding) -> Decision | None:
         """Return `unchanged` where the source holds exactly what it held when both were last in step, else None.
@@ -143,6 +151,10 @@ class Compiled:
         """
         return "" if self.returns else version
 
+    def verified(self, decision: Decision, held: Values) -> Decision:
+        """Return the decision of a write that was applied, with a remark where the target comes to another total."""
+        return self._preparer.totals.verified(decision, held)
+
     def base_after(self, decision: Decision, held: Values) -> Values:
         """Return the target's side of the base after a write was applied.
 
@@ -194,13 +206,14 @@ def compile_mapping(
         returns=mapping.direction is Direction.BOTH
         and back_spec.operations in (Operations.CREATE_AND_UPDATE, Operations.UPDATE_ONLY),
     )
-    source_shape = shape(mapping, source, way_spec.create_when.field)
-    target_shape = shape(mapping, target)
+    definition = mapping.definition(target)
+    checked = tuple(mapping.check.stated.values()) if source == "crm" else ()
+    source_shape = shape(mapping, source, way_spec.create_when.field, checked)
+    target_shape = shape(mapping, target, (TOTAL,) if mapping.lines and TOTAL in definition.fields else ())
     fields, lines = _deliveries(mapping, way, source_shape)
     normaliser = normalise or DefaultNormaliser(mapping.company.country, mapping.bind.normalize_names)
     criteria = matching.criteria(mapping.bind.else_, normaliser)
     rate = next((each for each in fields if each.name == RATE), None)
-    definition = mapping.definition(target)
     native_rate = definition.fields.get(RATE)
     preparer = Preparer(
         fields=tuple(each for each in fields if each.sends),
@@ -220,6 +233,7 @@ def compile_mapping(
         checks_rate=(rate.sends and rate.owner is not Owned.TARGET)
         if rate is not None
         else native_rate is not None and native_rate.writable,
+        totals=_totals(mapping, names, source, fields),
     )
     stepper = Stepper(
         fields=preparer.fields,
@@ -240,6 +254,13 @@ def compile_mapping(
         names=names,
         label_field=mapping.definition(source).name,
         criteria=mapping.bind.else_,
+        gone=GoneRules(
+            names=names,
+            operations=operations,
+            source=mapping.when_gone.get(source, {}),
+            target=mapping.when_gone.get(target, {}),
+            revives=any(each.name == ACTIVE and each.updates for each in fields),
+        ),
     )
     return Compiled(
         mapping=mapping,
@@ -251,6 +272,9 @@ def compile_mapping(
         _target=target_shape,
         _preparer=preparer,
         _planner=planner,
+        _cards=CardGuard(
+            Guard.of(source_shape.fields, source_shape.lines), Guard.of(target_shape.fields, target_shape.lines), names
+        ),
         _normaliser=normaliser,
         _criteria=criteria,
     )
@@ -261,6 +285,20 @@ def _deliveries(mapping: ResolvedMapping, way: Way, source: Shape) -> tuple[tupl
     lines = tuple(delivery(each, way, source.known_lines, header=source.known) for each in mapping.lines)
     sent = tuple(each for each in lines if each.sends)
     return fields, sent if delivers_lines(lines, mapping.definition(way.target)) else ()
+
+
+def _totals(mapping: ResolvedMapping, names: Names, source: Side, fields: Sequence[Delivery]) -> Totals:
+    """Return what has to agree on the way to the books: what `check` names, else what the mapping itself sends."""
+    if source == "books":
+        return Totals(names)
+    stated = mapping.check.stated
+    if stated:
+        return Totals(names, stated["total"], stated.get("discount", ""), stated.get("tax", ""), stated=True)
+    sent = {each.name for each in fields if each.sends and each.owner is not Owned.TARGET}
+    if TOTAL not in sent:
+        return Totals(names)
+    discount, tax = ("discount" if "discount" in sent else ""), ("tax" if "tax" in sent else "")
+    return Totals(names, TOTAL, discount, tax, bounds=mapping.neutral == "payment")
 
 
 def _lines_owner(lines: Sequence[Delivery]) -> Owned:

@@ -30,6 +30,7 @@ from iw_operators.errors import FixConfiguration, FixRecord
 __all__ = ["Expression", "ExpressionError", "environment"]
 
 LONGEST: Final = 2_000  # characters of one expression
+DEEPEST: Final = 60  # operations within one another, such as filters after one another
 LINES: Final = "lines"
 HEADER: Final = "header"
 VALUE: Final = "value"
@@ -191,7 +192,7 @@ def _parse(source: str) -> nodes.Expr:
             parser = Parser(environment(), source, state="variable")
             tree = parser.parse_expression()
             if parser.stream.eos:
-                problem = _refused(tree)
+                problem = "is nested too deeply" if is_deep(tree) else _refused(tree)
                 if not problem:
                     return tree
             else:
@@ -202,6 +203,16 @@ def _parse(source: str) -> nodes.Expr:
             problem = "is nested too deeply"
     msg = f"The expression `{source[:200]}` {problem}."
     raise FixConfiguration(msg, code="iw.expression")
+
+
+def is_deep(tree: nodes.Node) -> bool:
+    """Tell whether it goes deeper than anybody writes by hand; compiling takes the fourth power of the depth."""
+    level: list[nodes.Node] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return False
+    return True
 
 
 def _refused(tree: nodes.Expr) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Scalar: TypeAlias = bool | int | str | Decimal | dt.date | dt.datetime | None
 Line: TypeAlias = Mapping[str, Scalar]
@@ -25,7 +25,7 @@ class Record:
 
     `version` is what the system calls its version (a SyncToken, a modification stamp); equal versions mean an equal
     record. `facts` answers `create_when`: names of opportunity stages seen, plus the words `created` and `won`.
-    `complete` is false while lines and facts have not been read yet.
+    `complete` is false while lines and facts have not been read yet. `voided` records are there, with amounts of zero.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Record:
     version: str = ""
     modified: dt.datetime | None = None
     deleted: bool = False
+    voided: bool = False
     active: bool = True
     label: str = ""
     facts: frozenset[str] = frozenset()
@@ -41,7 +42,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Two records that belong together, with what each side held when they were last in step."""
+    """Two records that belong together, with what each side held when they were last in step.
+
+    `generation` counts the writes; it goes on where two records are bound again after their binding was taken away.
+    `removed` says what we did to the target when the source was gone, and empty otherwise.
+    """
 
     source_id: str
     target_id: str
@@ -50,6 +55,20 @@ class Binding:
     source_version: str = ""
     target_version: str = ""
     generation: int = 0
+    removed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """What is left of the bindings that a record had once.
+
+    `held` says that it is neither matched nor created anew until a person decides. `partner` is the last one.
+    """
+
+    partner: str
+    generation: int
+    held: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,28 @@ class Action(StrEnum):
     HOLD = "held"
     REJECT = "rejected"
     UNKNOWN = "unknown"
+
+
+class Removal(StrEnum):
+    """What a write does to a target whose source is gone, instead of changing fields. It counts as an update."""
+
+    DEACTIVATE = "deactivate"
+    VOID = "void"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """A binding that is to be taken away.
+
+    :param gone: whose record is gone: the source's or the target's.
+    :param kind: how: deleted, voided, inactive.
+    :param hold: the record that is left waits for a person.
+    """
+
+    gone: Literal["source", "target"]
+    kind: str
+    hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +137,8 @@ class Decision:
 
     `send` is what the target gets: all fields for a create, only the changed ones for an update. `target` is the
     projection that the target will have afterwards in the mapping's fields; with `source` (the source's own
-    projection) it becomes the binding's base. `binds` is true where an unbound record found its partner.
+    projection) it becomes the binding's base. `binds` is true where an unbound record found its partner. `awaits` of
+    a record that is not held names references that it went without; it is planned again when they have partners.
     """
 
     action: Action
@@ -117,3 +159,5 @@ class Decision:
     field: str = ""
     candidates: tuple[Candidate, ...] = ()
     awaits: tuple[Await, ...] = ()
+    removal: Removal | None = None
+    unbind: Unbind | None = None

@@ -5,7 +5,7 @@ Rounding is half away from zero (ROUND_HALF_UP), as on an invoice. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal, DecimalException
 from typing import Final, TypeVar
 
@@ -92,3 +92,46 @@ def amount_off(line: Mapping[str, Scalar], scale: int = MONEY_PLACES) -> Decimal
         return None
     expected = line_amount(quantity, price, scale)
     return expected if abs(expected - amount) > _UNITS[scale] else None
+
+
+def lines_sum(lines: Iterable[Mapping[str, Scalar]]) -> Decimal | None:
+    """Return what lines come to, unrounded: their amounts, or quantity x price where a line has none.
+
+    None where there are no lines, or a line that says neither.
+    """
+    amounts: list[Decimal] = []
+    for line in lines:
+        amount, quantity, price = line.get("amount"), line.get("quantity"), line.get("price")
+        if isinstance(amount, Decimal):
+            amounts.append(amount)
+        elif isinstance(quantity, Decimal) and isinstance(price, Decimal):
+            amounts.append(line_amount(quantity, price))
+        else:
+            return None
+    return added(amounts) if amounts else None
+
+
+def added(amounts: Iterable[Decimal]) -> Decimal:
+    """Return an exact sum."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = _CONTEXT.add(total, bounded(amount))
+    return total
+
+
+def expected_total(
+    lines: Iterable[Mapping[str, Scalar]], discount: Scalar = None, tax: Scalar = None, scale: int = MONEY_PLACES
+) -> Decimal | None:
+    """Return lines - discount + tax, rounded once, at the end. None where the lines do not say what they come to."""
+    total = lines_sum(lines)
+    if total is None:
+        return None
+    less = discount if isinstance(discount, Decimal) else Decimal(0)
+    more = tax if isinstance(tax, Decimal) else Decimal(0)
+    return quantised(added((total, -less, more)), scale)
+
+
+def differs(one: Decimal, other: Decimal, scale: int = MONEY_PLACES) -> Decimal | None:
+    """Return one - other where they are not the same to the last place, else None."""
+    difference = quantised(_CONTEXT.subtract(quantised(one, scale), quantised(other, scale)), scale)
+    return difference or None

@@ -3,8 +3,9 @@
 The rules, in the order in which they are asked:
 
 1.  A record that comes twice in a page counts once. A direction that is switched off skips everything.
-2.  A deleted source record is held if it has a partner, skipped if not.
-3.  A bound record is compared with its partner; a partner that is gone holds the record (nothing is created again).
+2.  A bound pair of which one is gone follows the mapping's policy (`engine.gone`); by default the record is held.
+    Nothing is ever created again for a partner that is gone. A deleted or voided record without a partner is skipped.
+3.  A record whose binding was taken away waits for a person. Other bound records are compared with their partners.
 4.  An inactive record without a partner is skipped. Otherwise its keys are asked for, best first. One free partner
     binds; several, or one that belongs to another record, hold it; records of a page that find the same partner are
     all held, unless exactly one of them names it by its id: that one binds.
@@ -16,21 +17,23 @@ Whatever a record holds, `plan` returns a decision for it and raises nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iw_operators.engine import compare, matching
 from iw_operators.engine.create import unmet
+from iw_operators.engine.gone import GoneRules, kind_of
 from iw_operators.engine.matching import ID_FIELD, Match
-from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record, Value, Values
+from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record, Unbound, Value, Values
 from iw_operators.engine.prepare import Prepared, unexpected
 from iw_operators.engine.problems import (
     AMBIGUOUS,
     BOUND_ELSEWHERE,
     SAME_KEY,
-    SOURCE_DELETED,
     TARGET_INACTIVE,
     TARGET_MISSING,
+    TARGET_VOIDED,
+    UNBOUND,
     Names,
     printable,
     show,
@@ -51,6 +54,8 @@ class Known:
     :param candidates: match key -> target records that stand under it.
     :param bound: target id -> source id, of targets that are known to be bound; candidates say it themselves, so this
         is needed only where `targets` holds records that no candidate names.
+    :param unbound: source id -> what is left of its bindings, for those that had one and have none.
+    :param held_targets: ids of candidates whose binding was taken away and about which a person has not decided yet.
     """
 
     bindings: Mapping[str, Binding] = field(default_factory=dict)
@@ -59,6 +64,8 @@ class Known:
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     candidates: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
     bound: Mapping[str, str] = field(default_factory=dict)
+    unbound: Mapping[str, Unbound] = field(default_factory=dict)
+    held_targets: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -84,6 +91,7 @@ class Planner:
     names: Names
     label_field: str
     criteria: tuple[str, ...]  # words of `bind.else`
+    gone: GoneRules
 
     def plan(self, prepared: Sequence[Prepared], known: Known) -> list[Decision]:
         """Return one decision a record, in the same order."""
@@ -110,7 +118,7 @@ class Planner:
         bound = {**known.bound, **{each.target_id: source_id for source_id, each in known.bindings.items()}}
         for each in prepared:
             record = each.record
-            if record.deleted or not record.active or record.id in known.bindings or record.id in page.matches:
+            if kind_of(record) or record.id in known.bindings or record.id in page.matches:
                 continue
             match = page.matches[record.id] = matching.match(record.id, each.keys, _candidates(each, known, bound))
             if len(match.candidates) == 1:
@@ -124,12 +132,12 @@ class Planner:
         page.seen.add(record.id)
         if self.operations is Operations.NONE:
             return _skip(record, "this way is switched off", binding)
-        if record.deleted:
-            return self._deleted(record, binding)
         if binding is not None:
             return self._bound(prepared, binding, known)
-        if not record.active:
-            return _skip(record, f"is inactive in {self.names.source} and has no partner in {self.names.target}")
+        if kind := kind_of(record):
+            return _skip(record, f"is {kind} in {self.names.source} and has no partner in {self.names.target}")
+        if (unbound := known.unbound.get(record.id)) is not None and unbound.held:
+            return self.gone.held(record, unbound)
         match = page.matches[record.id]
         if len(match.candidates) == 1:
             return self._found(prepared, match, page)
@@ -141,32 +149,12 @@ class Planner:
             )
         return self._new(prepared, page)
 
-    def _deleted(self, record: Record, binding: Binding | None) -> Decision:
-        if binding is None:
-            return _skip(record, f"is deleted in {self.names.source} and has no partner in {self.names.target}")
-        return Decision(
-            action=Action.HOLD,
-            source_id=record.id,
-            why=f"is deleted in {self.names.source}, {printable(binding.target_id)} in {self.names.target} is not",
-            target_id=binding.target_id,
-            source_version=record.version,
-            code=SOURCE_DELETED,
-            advice=f"Delete, void or deactivate it in {self.names.target} as well, or keep it.",
-        )
-
     def _bound(self, prepared: Prepared, binding: Binding, known: Known) -> Decision:
         record = prepared.record
         partner = known.targets.get(binding.target_id)
-        if partner is None or partner.deleted:
-            return Decision(
-                action=Action.HOLD,
-                source_id=record.id,
-                why=f"its partner {printable(binding.target_id)} is no longer in {self.names.target}",
-                target_id=binding.target_id,
-                source_version=record.version,
-                code=TARGET_MISSING,
-                advice=f"Restore it in {self.names.target}, or unbind the record to have it matched or created anew.",
-            )
+        gone = self.gone.decide(record, binding, partner)
+        if gone is not None or partner is None:
+            return gone or _skip(record, "has no partner that could be read", binding)
         label = self.label(record)
         return self.stepper.update(prepared, partner, binding, known.references, known.lookups, "bound", label)
 
@@ -201,12 +189,27 @@ class Planner:
                 advice=f"Make it active in {self.names.target} if it is meant, or give one of them another name.",
                 candidates=(candidate,),
             )
+        if partner.voided or candidate.id in known.held_targets:
+            return self._set_aside(record, candidate, by, voided=partner.voided)
         named = partner.values.get(ID_FIELD) if self.source == "books" else None
         if named is not None and str(named).strip() not in ("", record.id):
             return self._taken(record, candidate, (candidate,), str(named), by)
         how, label = f"partner found by {by}", self.label(record)
         decision = self.stepper.update(prepared, partner, None, known.references, known.lookups, how, label)
-        return replace(decision, candidates=(candidate,))
+        return replace(decision, candidates=(candidate,), generation=_generation(record, known))
+
+    def _set_aside(self, record: Record, candidate: Candidate, by: str, *, voided: bool) -> Decision:
+        """Hold a record whose partner cannot be bound as it is: a voided one, or one that waits for a person."""
+        state = "is voided" if voided else "was unbound and waits for a person"
+        return Decision(
+            action=Action.HOLD,
+            source_id=record.id,
+            why=f"its partner by {by}, {_name(candidate)} in {self.names.target}, {state}",
+            source_version=record.version,
+            code=TARGET_VOIDED if voided else UNBOUND,
+            advice="Release that one (`airflow iw release`), bind the two, or make them differ.",
+            candidates=(candidate,),
+        )
 
     def _several(self, record: Record, match: Match) -> Decision:
         listed = ", ".join(map(_name, match.candidates))
@@ -263,7 +266,8 @@ class Planner:
             return _skip(record, f"{none}, and such records cannot be created there")
         if reason := unmet(self.when, record):
             return _skip(record, f"{none}; not created, for {reason}")
-        if prepared.named_id is not None:
+        unbound = page.known.unbound.get(record.id)
+        if prepared.named_id is not None and (unbound is None or unbound.partner != prepared.named_id):
             return Decision(
                 action=Action.HOLD,
                 source_id=record.id,
@@ -290,7 +294,7 @@ class Planner:
             return _skip(record, f"{none}; not created, for it has nothing that this way brings")
         if prepared.keys:
             page.created.update(dict.fromkeys(prepared.keys, f"{show(label)} ({printable(record.id)})"))
-        return decision
+        return replace(decision, generation=_generation(record, page.known))
 
     def _none(self, prepared: Prepared) -> str:
         if prepared.lacking:
@@ -315,6 +319,12 @@ def _candidates(prepared: Prepared, known: Known, bound: Mapping[str, str]) -> M
     return found
 
 
+def _generation(record: Record, known: Known) -> int:
+    """Return the generation of a new binding: beyond that of any that the record had, so that its keys are new."""
+    unbound = known.unbound.get(record.id)
+    return unbound.generation + 1 if unbound else 0
+
+
 def _skip(record: Record, why: str, binding: Binding | None = None) -> Decision:
     return Decision(
         action=Action.SKIP,
@@ -335,7 +345,7 @@ def _by(match: Match, criteria: tuple[str, ...]) -> str:
 
 def echo(stepper: Stepper, record: Record, binding: Binding, label: str) -> Decision | None:
     """Return `unchanged` for a bound record that holds just what it held when both sides were last in step."""
-    if record.deleted or not binding.base_source:
+    if kind_of(record) or binding.removed or not binding.base_source:
         return None
     now: Values = stepper.source_projection(record)
     then = binding.base_source

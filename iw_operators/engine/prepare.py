@@ -19,6 +19,7 @@ from iw_operators.engine.matching import (
 )
 from iw_operators.engine.model import Line, Record, Scalar, Values
 from iw_operators.engine.problems import AMOUNT_MISMATCH, RATE_MISSING, UNEXPECTED, Bad, Names, Problem, printable
+from iw_operators.engine.totals import Totals
 from iw_operators.engine.transform import PLAIN, Delivery
 from iw_operators.spec.catalogue import ObjectDef
 from iw_operators.spec.resolved import Side
@@ -81,6 +82,7 @@ class Preparer:
     normaliser: Normaliser
     rate: Delivery | None  # the exchange rate, if the mapping has it
     checks_rate: bool
+    totals: Totals
 
     def prepare(self, records: Sequence[Record], bound: Collection[str]) -> tuple[list[Prepared], Wants]:
         """Return the records in the same order, and what they want. Raises nothing for a bad record."""
@@ -116,6 +118,8 @@ class Preparer:
             lines, line_problems = self._lines(source)
             if line_problems:
                 found[LINES] = line_problems
+            elif self.totals.total not in found and (off := self.totals.problem(values, source, lines)) is not None:
+                found[LINES] = (off,)
         if self.checks_rate and RATE not in found:
             self._rate(source, values, found)
         keys, lacking, named = self._keys(record, values) if unbound else ((), "", None)

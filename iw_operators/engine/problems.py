@@ -30,7 +30,15 @@ BOUND_ELSEWHERE: Final = "iw.bound_elsewhere"
 SAME_KEY: Final = "iw.same_key"
 TARGET_MISSING: Final = "iw.target_missing"
 TARGET_INACTIVE: Final = "iw.target_inactive"
+TARGET_VOIDED: Final = "iw.target_voided"
 SOURCE_DELETED: Final = "iw.source_deleted"
+SOURCE_VOIDED: Final = "iw.source_voided"
+SOURCE_INACTIVE: Final = "iw.source_inactive"
+PARTNER_GONE: Final = "iw.partner_gone"  # the flow of the other direction has something to do
+UNBOUND: Final = "iw.unbound"
+TOTAL_MISMATCH: Final = "iw.total_mismatch"
+TOTAL_DIFFERS: Final = "iw.total_differs"
+CARD_NUMBER: Final = "iw.card_number"
 UNEXPECTED: Final = "iw.unexpected"
 
 _SHOWN = 60

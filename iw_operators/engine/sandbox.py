@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import StrictUndefined, Undefined, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.runtime import Context
@@ -117,6 +117,18 @@ def _sum(lines: Iterable[Any], attribute: str | None = None) -> Decimal:
     return total
 
 
+@pass_context
+def _map(context: Context, values: Iterable[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
+    """Do as Jinja's `map`; all that it gives together is bounded as one result is."""
+    size = 0
+    for each in FILTERS["map"](context, values, *args, **kwargs):
+        size += len(each) if isinstance(each, str | list) else 1
+        if size > LARGEST:
+            msg = f"map gives more than {LARGEST} characters"
+            raise SecurityError(msg)
+        yield each
+
+
 def _replace(value: object, old: str, new: str) -> str:
     text, old, new = str(value), str(old), str(new)
     if not old:
@@ -163,7 +175,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters.update(
             {"default": _default, "d": _default, "decimal": _decimal, "int": _int, "round": _round, "sum": _sum}
         )
-        self.filters.update({"join": _join, "replace": _replace, "split": _split})
+        self.filters.update({"join": _join, "map": _map, "replace": _replace, "split": _split})
         tests = {name: TESTS[name] for name in _TESTS}
         self.tests.clear()
         self.tests.update(tests)

@@ -32,10 +32,11 @@ class Shape:
     full_name: str
 
 
-def shape(mapping: ResolvedMapping, side: Side, extra: Iterable[str] = ()) -> Shape:
+def shape(mapping: ResolvedMapping, side: Side, extra: Iterable[str] = (), checked: Iterable[str] = ()) -> Shape:
     """Return what one side needs.
 
     :param extra: further fields that a direction asks for, such as those of `create_when`.
+    :param checked: fields that amounts are checked against; the base remembers them.
     :raises FixConfiguration: a field is asked for that this side does not have, or an expression is wrong.
     """
     definition = mapping.definition(side)
@@ -57,6 +58,8 @@ def shape(mapping: ResolvedMapping, side: Side, extra: Iterable[str] = ()) -> Sh
     fields = dict(mapped)
     for name in inputs:
         fields[name] = available[name]
+    for name in checked:
+        fields[name] = wanted(name, "check")
     kept = tuple(fields)
     for name in matched(mapping):
         if name not in ADDRESS or name in available:

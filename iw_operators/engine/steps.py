@@ -9,7 +9,7 @@ from typing import TypeAlias
 from iw_operators.engine import compare
 from iw_operators.engine.check import missing
 from iw_operators.engine.compare import Outcome, Owned, Same
-from iw_operators.engine.model import Action, Binding, Change, Decision, Line, Record, Scalar, Value, Values
+from iw_operators.engine.model import Action, Await, Binding, Change, Decision, Line, Record, Scalar, Value, Values
 from iw_operators.engine.prepare import LINES, Prepared, at_line, lines_of
 from iw_operators.engine.problems import CONFLICT, Bad, Names, Problem, show, summary
 from iw_operators.engine.shape import Shape
@@ -28,6 +28,8 @@ class _Result:
     conflict_changes: list[Change] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     target: dict[str, Value] = field(default_factory=dict)  # becomes the base of the target's side
+    awaits: list[Await] = field(default_factory=list)  # references that the record goes without
+    unsettled: set[str] = field(default_factory=set)  # fields that these stand in
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,12 @@ class Stepper:
             value: Value = prepared.values.get(each.name)
             if value is not None:
                 try:
-                    value = send[each.name] = each.translated(prepared.values[each.name], references, lookups)
+                    value = self._translated(each, prepared.values[each.name], references, lookups, each.name, result)
                 except Bad as bad:
                     result.problems.append(bad.problem)
                     continue
+                if value is not None:
+                    send[each.name] = value
             elif each.required:
                 result.problems.append(each.missing())
             if each.owner is not Owned.TARGET:
@@ -77,12 +81,38 @@ class Stepper:
             source_id=record.id,
             why=why,
             label=label,
-            source_version=record.version,
+            source_version=_version(record, result),
             changes=tuple(Change(name, None, value) for name, value in send.items()),
             send=send,
-            source=self.source_projection(record),
+            source=self._settled(record, result),
             target=result.target,
+            awaits=tuple(dict.fromkeys(result.awaits)),
         )
+
+    @staticmethod
+    def _translated(
+        each: Delivery, value: Scalar, references: Lookup, lookups: Lookup, name: str, result: _Result
+    ) -> Scalar:
+        """Return the value for the target; None for an optional reference without a partner, which is noted.
+
+        :param name: the field that becomes unsettled: its own, or that of the lines.
+        :raises Bad: the value cannot go, or has to wait.
+        """
+        try:
+            return each.translated(value, references, lookups)
+        except Bad as bad:
+            if not (each.optional and bad.problem.held):
+                raise
+            result.awaits.extend(bad.problem.awaits)
+            result.unsettled.add(name)
+            return None
+
+    def _settled(self, record: Record, result: _Result) -> dict[str, Value]:
+        """Return the source's side of the base, without the fields that the target still lacks a reference of.
+
+        Without them in the base, the field counts as never synced: it goes as soon as its partner is there.
+        """
+        return {name: value for name, value in self.source_projection(record).items() if name not in result.unsettled}
 
     def _create_lines(
         self, prepared: Prepared, references: Lookup, lookups: Lookup, send: dict[str, Value], result: _Result
@@ -90,7 +120,7 @@ class Stepper:
         if LINES in prepared.problems:
             result.problems.extend(prepared.problems[LINES])
             return
-        lines, found = self._translated_lines(prepared.lines, references, lookups)
+        lines, found = self._translated_lines(prepared.lines, references, lookups, result)
         result.problems.extend(found)
         if lines:
             send[LINES] = _without_none(lines)
@@ -137,13 +167,14 @@ class Stepper:
             label=label,
             target_id=partner.id,
             target_version=partner.version if result.changes else "",
-            source_version=record.version,
+            source_version=_version(record, result),
             changes=tuple(result.changes),
             send={change.field: _sent(change.new) for change in result.changes},
-            source=self.source_projection(record),
+            source=self._settled(record, result),
             target=result.target,
             binds=binding is None,
             generation=binding.generation if binding else 0,
+            awaits=tuple(dict.fromkeys(result.awaits)),
         )
 
     def _field(
@@ -163,7 +194,7 @@ class Stepper:
         found = prepared.problems.get(name, ())
         if not found and value is not None and each.ref_mapping is not None:
             try:
-                value = each.translated(value, references, lookups)
+                value = self._translated(each, value, references, lookups, name, result)
             except Bad as bad:
                 found = (bad.problem,)
         if found:
@@ -210,7 +241,7 @@ class Stepper:
         found = prepared.problems.get(LINES, ())
         lines: tuple[Line, ...] = ()
         if not found:
-            lines, found = self._translated_lines(prepared.lines, references, lookups, current)
+            lines, found = self._translated_lines(prepared.lines, references, lookups, result, current)
         if found:
             if self.lines_owner is not Owned.LATEST or source_changed is not False:
                 result.problems.extend(found)
@@ -245,7 +276,12 @@ class Stepper:
         return True
 
     def _translated_lines(
-        self, lines: tuple[Line, ...], references: Lookup, lookups: Lookup, current: tuple[Line, ...] = ()
+        self,
+        lines: tuple[Line, ...],
+        references: Lookup,
+        lookups: Lookup,
+        result: _Result,
+        current: tuple[Line, ...] = (),
     ) -> tuple[tuple[Line, ...], tuple[Problem, ...]]:
         """Return lines with references as the target's ids. Texts of lists are looked up where they change."""
         made: list[Line] = []
@@ -261,7 +297,7 @@ class Stepper:
                 if value is None or (each.is_lookup and each.same(value, old.get(each.name))):
                     continue
                 try:
-                    translated[each.name] = each.translated(value, references, lookups)
+                    translated[each.name] = self._translated(each, value, references, lookups, LINES, result)
                 except Bad as bad:
                     found.append(at_line(bad.problem, position + 1))
             made.append(translated)
@@ -355,10 +391,17 @@ class Stepper:
 
 
 def _what(result: _Result, how: str) -> str:
+    waits = f"; waits for {', '.join(sorted(result.unsettled))}" if result.unsettled else ""
     if not result.changes:
-        return f"{how}; nothing differs that this way brings"
+        return f"{how}; nothing differs that this way brings{waits}"
     verb = "differs" if len(result.changes) == 1 else "differ"
-    return f"{how}; {', '.join(change.field for change in result.changes)} {verb}"
+    return f"{how}; {', '.join(change.field for change in result.changes)} {verb}{waits}"
+
+
+def _version(record: Record, result: _Result) -> str:
+    """Return the source's version that counts as done with; none while a reference is missing, so that it is looked at
+    again whenever it is read."""
+    return "" if result.unsettled else record.version
 
 
 def _projected(lines: tuple[Line, ...], names: tuple[str, ...]) -> tuple[Line, ...]:

@@ -65,6 +65,7 @@ class Delivery:
     expression: Expression | None
     same: Same
     ref_mapping: str | None
+    optional: bool  # a reference without a partner is left out, instead of holding the record
     _convert: Converter = field(repr=False)
     _words: Mapping[str, str] = field(repr=False)
     _known: str = field(repr=False)  # the words that it translates, as the mapping writes them
@@ -206,6 +207,7 @@ def delivery(
         expression=expression,
         same=compare.comparer(definition, _canonical(mapped, way)),
         ref_mapping=mapped.ref_mapping if definition.type is FieldType.REF else None,
+        optional=mapped.optional,
         _convert=converter(path, definition, way.names, way.zone, shorten=mapped.shorten),
         _words=_words(mapped, way),
         _known=", ".join(sorted(mapped.values.keys() if way.source == "crm" else set(mapped.values.values()))),

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
+from iw_operators.engine.gone import ACTIVE
 from iw_operators.engine.model import Binding, Decision, Values
 from iw_operators.errors import StopFlow
+from iw_operators.ledger.bulk import insert_rows, rows_of
 from iw_operators.ledger.codec import decode_values, encode_values, identifier
 from iw_operators.ledger.database import Database, among
 from iw_operators.ledger.model import PendingWriteBack, other
 from iw_operators.ledger.tables import binding
+from iw_operators.ledger.tombstones import next_generation, settle
 from iw_operators.spec.resolved import Side
 
 _b = binding.c
 
+_GIVEN = ("crm_id", "books_id", "crm_base", "books_base", "crm_version", "books_version", "generation", "removed")
+KEEP = "="
 CONFLICT = "iw.binding_conflict"
 CONFLICT_ADVICE = "Look at both records; unbind or merge the one that is wrong, then run the flow again."
 
@@ -37,6 +41,7 @@ class Pair:
     generation: int  # of the binding when it was planned
     answer: Values
     write_back: str = "pending"
+    removed: str = KEEP  # what has been done to the target whose source is gone; KEEP: as before
 
     def row(self, company: str, mapping: str, source: Side) -> dict[str, Any]:
         """Return the pair as a row of the table."""
@@ -53,6 +58,7 @@ class Pair:
             "generation": self.generation,
             "answer": encode_values(self.answer) if target == "books" else {},
             "write_back": self.write_back,
+            "removed": self.removed,
         }
 
 
@@ -63,7 +69,9 @@ class Bindings(Database):
         """Return the bindings of those records of `side` that have one, oriented with `side` as the source."""
         if not ids:
             return {}
-        query = sa.select(binding).where(_b.company == company, _b.mapping == mapping, among(_side(side), ids))
+        query = sa.select(*(_b[name] for name in _GIVEN)).where(
+            _b.company == company, _b.mapping == mapping, among(_side(side), ids)
+        )
         target = other(side)
 
         def oriented(row: Mapping[Any, Any]) -> Binding:
@@ -75,6 +83,7 @@ class Bindings(Database):
                 source_version=row[f"{side}_version"],
                 target_version=row[f"{target}_version"],
                 generation=row["generation"],
+                removed=row["removed"],
             )
 
         return self._read(lambda c: {row[f"{side}_id"]: oriented(row) for row in c.execute(query).mappings()})
@@ -93,14 +102,13 @@ class Bindings(Database):
 
         :raises StopFlow: one of them is bound to another record already.
         """
-        pair = Pair(crm_id, books_id, {}, {}, "", "", 0, {})
-        conflicts = self._write(lambda c: insert_pairs(c, company, mapping, "crm", [pair]))
-        stop_at(conflicts, mapping)
 
-    def unbind(self, company: str, mapping: str, side: Side, record_id: str) -> bool:
-        """Take the binding of a record away; return whether there was one. The records themselves stay as they are."""
-        query = sa.delete(binding).where(_b.company == company, _b.mapping == mapping, _side(side) == record_id)
-        return self._write(lambda c: c.execute(query).rowcount > 0)
+        def work(connection: Connection) -> dict[str, str]:
+            generation = next_generation(connection, company, mapping, crm_id, books_id)
+            pair = Pair(crm_id, books_id, {}, {}, "", "", generation, {})
+            return insert_pairs(connection, company, mapping, "crm", [pair])
+
+        stop_at(self._write(work), mapping)
 
     def pending_write_backs(self, company: str, mapping: str, limit: int) -> list[PendingWriteBack]:
         """Return bound CRM records that do not know their partner yet and are not on their way, oldest first.
@@ -129,10 +137,14 @@ def insert_pairs(
     """Bind pairs; return those that cannot be, by source id, with the reason. Existing equal bindings are kept up."""
     if not pairs:
         return {}
-    rows = [pair.row(company, mapping, source) for pair in pairs]
+    rows = [{**pair.row(company, mapping, source), "removed": ""} for pair in pairs]
     mine, partner = f"{source}_id", f"{other(source)}_id"
-    made = connection.execute(insert(binding).on_conflict_do_nothing().returning(_b[mine], _b[partner]), rows)
+    made = connection.execute(insert_rows(binding, rows).on_conflict_do_nothing().returning(_b[mine], _b[partner]))
     done = set(made)
+    if done:
+        mine_bound, partners = [pair[0] for pair in done], [pair[1] for pair in done]
+        crm_ids, books_ids = (mine_bound, partners) if source == "crm" else (partners, mine_bound)
+        settle(connection, company, mapping, crm_ids, books_ids)
     left = [pair for pair in pairs if (pair.source_id, pair.target_id) not in done]
     if not left:
         return {}
@@ -164,47 +176,47 @@ def update_pairs(connection: Connection, company: str, mapping: str, source: Sid
     """
     if not pairs:
         return
-    planned = sa.bindparam("b_generation", type_=sa.Integer)
+    new = _given(company, mapping, source, pairs)
 
     def version(side: Side) -> sa.ColumnElement[str]:
-        return sa.case((_b.generation == planned, sa.bindparam(f"b_{side}_version", type_=sa.Text)), else_="")
+        return sa.case((_b.generation == new.c.generation, new.c[f"{side}_version"]), else_="")
 
-    statement = (
+    connection.execute(
         sa.update(binding)
-        .where(*_this_pair(company, mapping))
+        .where(*_these(company, mapping, source, pairs, new))
         .values(
-            crm_base=sa.bindparam("b_crm_base", type_=_b.crm_base.type),
-            books_base=sa.bindparam("b_books_base", type_=_b.books_base.type),
+            crm_base=new.c.crm_base,
+            books_base=new.c.books_base,
             crm_version=version("crm"),
             books_version=version("books"),
             generation=_b.generation + 1,
+            removed=sa.case((new.c.removed == KEEP, _b.removed), else_=new.c.removed),
             updated_at=sa.func.now(),
         )
     )
-    _each(connection, statement, company, mapping, source, pairs)
 
 
 def refresh_pairs(connection: Connection, company: str, mapping: str, source: Side, pairs: Sequence[Pair]) -> None:
     """Note what both sides of bound pairs hold without a write, unless the binding has moved on since."""
     if not pairs:
         return
+    new = _given(company, mapping, source, pairs)
 
     def version(side: Side) -> sa.ColumnElement[str]:
-        new = sa.bindparam(f"b_{side}_version", type_=sa.Text)
-        return sa.case((new != "", new), else_=_b[f"{side}_version"])
+        given = new.c[f"{side}_version"]
+        return sa.case((given != "", given), else_=_b[f"{side}_version"])
 
-    statement = (
+    connection.execute(
         sa.update(binding)
-        .where(*_this_pair(company, mapping), _b.generation == sa.bindparam("b_generation", type_=sa.Integer))
+        .where(*_these(company, mapping, source, pairs, new), _b.generation == new.c.generation)
         .values(
-            crm_base=sa.bindparam("b_crm_base", type_=_b.crm_base.type),
-            books_base=sa.bindparam("b_books_base", type_=_b.books_base.type),
+            crm_base=new.c.crm_base,
+            books_base=new.c.books_base,
             crm_version=version("crm"),
             books_version=version("books"),
             updated_at=sa.func.now(),
         )
     )
-    _each(connection, statement, company, mapping, source, pairs)
 
 
 def mark_write_backs(connection: Connection, company: str, mapping: str, crm_ids: Sequence[str], state: str) -> None:
@@ -225,7 +237,14 @@ def pair_of(decision: Decision, *, base_target: Values, target_version: str, ans
         target_version=target_version,
         generation=decision.generation + made,
         answer=answer,
+        removed=_removed(decision),
     )
+
+
+def _removed(decision: Decision) -> str:
+    if decision.removal is not None:
+        return decision.removal.value
+    return "" if any(change.field == ACTIVE for change in decision.changes) else KEEP
 
 
 def stop_at(conflicts: Mapping[str, str], mapping: str) -> None:
@@ -240,16 +259,18 @@ def stop_at(conflicts: Mapping[str, str], mapping: str) -> None:
         raise StopFlow(msg, code=CONFLICT, advice=CONFLICT_ADVICE)
 
 
-def _each(
-    connection: Connection, statement: sa.Update, company: str, mapping: str, source: Side, pairs: Sequence[Pair]
-) -> None:
-    rows = (pair.row(company, mapping, source) for pair in pairs)
-    connection.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])
+def _given(company: str, mapping: str, source: Side, pairs: Sequence[Pair]) -> sa.TableValuedAlias:
+    rows = [pair.row(company, mapping, source) for pair in pairs]
+    return rows_of(binding, rows, _GIVEN)
 
 
-def _this_pair(company: str, mapping: str) -> tuple[sa.ColumnElement[bool], ...]:
-    crm_id, books_id = (sa.bindparam(f"b_{side}_id", type_=sa.Text) for side in ("crm", "books"))
-    return (_b.company == company, _b.mapping == mapping, _b.crm_id == crm_id, _b.books_id == books_id)
+def _these(
+    company: str, mapping: str, source: Side, pairs: Sequence[Pair], given: sa.TableValuedAlias
+) -> tuple[sa.ColumnElement[bool], ...]:
+    # The ids once more, as a list: on a table without statistics yet, the join alone reads all of a mapping.
+    crm_ids = [pair.source_id if source == "crm" else pair.target_id for pair in pairs]
+    same = (among(_b.crm_id, crm_ids), _b.crm_id == given.c.crm_id, _b.books_id == given.c.books_id)
+    return (_b.company == company, _b.mapping == mapping, *same)
 
 
 def _wanted(pair: Pair, by_source: Mapping[str, str]) -> str:

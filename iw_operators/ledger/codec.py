@@ -20,7 +20,20 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
-from iw_operators.engine.model import Action, Await, Candidate, Change, Decision, Line, Scalar, Value, Values
+from iw_operators.engine.cards import masked
+from iw_operators.engine.model import (
+    Action,
+    Await,
+    Candidate,
+    Change,
+    Decision,
+    Line,
+    Removal,
+    Scalar,
+    Unbind,
+    Value,
+    Values,
+)
 from iw_operators.errors import FixRecord
 
 Json = Any
@@ -37,11 +50,14 @@ def encode_value(value: Value) -> Json:
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
+        # Most text is ASCII, and what cannot be stored of that is found faster than by the expression.
+        if value.isascii() and "\x00" not in value:
+            return str(value)
         return {"x": _bytes(value)} if _UNSTORABLE.search(value) else str(value)
-    if isinstance(value, int):
-        return value if -EXACT <= value <= EXACT else {"i": str(value)}
     if isinstance(value, Decimal):
         return {"d": str(value)}
+    if isinstance(value, int):
+        return value if -EXACT <= value <= EXACT else {"i": str(value)}
     if isinstance(value, dt.datetime):
         return {"T": value.isoformat()}
     if isinstance(value, dt.date):
@@ -115,11 +131,15 @@ def encode_decision(decision: Decision) -> dict[str, Json]:
         "target": encode_values(decision.target),
         "binds": decision.binds,
         "generation": decision.generation,
+        "awaits": encode_awaits(decision.awaits),
+        "removal": decision.removal.value if decision.removal else None,
+        "unbind": [decision.unbind.gone, decision.unbind.kind, decision.unbind.hold] if decision.unbind else None,
     }
 
 
 def decode_decision(data: Mapping[str, Json]) -> Decision:
-    """Return the decision that `encode_decision` was given (those of a write have no candidates and await nothing)."""
+    """Return the decision that `encode_decision` was given (those of a write have no candidates)."""
+    removal, unbind = data.get("removal"), data.get("unbind")
     return Decision(
         action=Action(data["action"]),
         source_id=data["source_id"],
@@ -134,14 +154,27 @@ def decode_decision(data: Mapping[str, Json]) -> Decision:
         target=decode_values(data["target"]),
         binds=data["binds"],
         generation=data["generation"],
+        awaits=decode_awaits(data.get("awaits") or []),
+        removal=Removal(removal) if removal else None,
+        unbind=Unbind(*unbind) if unbind else None,
     )
 
 
 def storable(text: str) -> str:
-    """Return text for people with what PostgreSQL cannot store made visible: ␀ for NUL, � for half a surrogate pair."""
-    if not _UNSTORABLE.search(text):
+    """Return text for people as it may be kept.
+
+    What PostgreSQL cannot store is made visible (␀ for NUL, � for half a surrogate pair), and of the number of a
+    payment card the last four digits are left (M11), should one have found its way into a name or a vendor's message.
+    """
+    text = masked(text)
+    if (text.isascii() and "\x00" not in text) or not _UNSTORABLE.search(text):
         return text
     return _UNSTORABLE.sub(lambda found: "␀" if found.group() == "\x00" else "�", text)
+
+
+def can_be_stored(text: str) -> bool:
+    """Tell whether PostgreSQL can store a text as it is."""
+    return (text.isascii() and "\x00" not in text) or not _UNSTORABLE.search(text)
 
 
 def identifier(text: str) -> str:

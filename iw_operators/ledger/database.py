@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -15,7 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration, InterWeaveError, StopFlow
-from iw_operators.ledger.codec import storable
+from iw_operators.ledger.codec import can_be_stored
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +31,7 @@ NETWORK = {  # a dead peer is noticed within two minutes instead of two hours
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 6,
+    "tcp_user_timeout": 90_000,  # milliseconds; the same for what was sent and is not acknowledged
 }
 SET_UP = "The first task of a flow sets the ledger up; its login has to be allowed to make tables."
 _REFUSED = re.compile(
@@ -42,12 +45,23 @@ _DENIED = "42501"
 _FOREIGN_KEY = "23503"
 
 
+@dataclass(slots=True)
+class Fence:
+    """The session that holds a lock. `raw` is the driver's own connection: another one would not hold it."""
+
+    connection: Connection
+    raw: Any
+    lock: str
+    lost: bool = False
+
+
 class Database:
     """An engine on PostgreSQL 13 or newer, and transactions on it. May be shared between threads."""
 
     def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
         self.engine = engine
         self.patience = patience
+        self._here = threading.local()  # `fence`: what this thread works under
         url = engine.url
         self.place = f"{url.host or 'local socket'}:{url.port or 5432}/{url.database}"
 
@@ -62,12 +76,17 @@ class Database:
 
         return self._patiently(once, min(QUICK, self.patience))
 
-    def _write(self, work: Callable[[Connection], T], *, patience: float = QUICK) -> T:
+    def _write(self, work: Callable[[Connection], T], *, patience: float = QUICK, fenced: bool = False) -> T:
         """Run `work` in one transaction; repeat it when the ledger was away, but never after it was committed.
 
         A connection that is lost during the commit leaves open whether it was: the server is asked by the number
         of the transaction.
+
+        :param fenced: where this thread works under a lock (`Locks.working`), commit only while it holds the lock.
         """
+        fence: Fence | None = getattr(self._here, "fence", None)
+        if fenced and fence is not None:
+            return self._under(fence, work)
         last: list[tuple[str, T]] = []
 
         def once() -> T:
@@ -80,6 +99,26 @@ class Database:
             return result
 
         return self._patiently(once, min(patience, self.patience))
+
+    def _under(self, fence: Fence, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction of the session that holds the lock: committed means that the lock was held.
+
+        Nothing is repeated. When the session is gone the lock is gone with it, and somebody else may have worked
+        meanwhile: what was planned before counts for nothing any more.
+        """
+        try:
+            if not fence.lost and fence.connection.connection.dbapi_connection is fence.raw:
+                with fence.connection.begin():
+                    return work(fence.connection)
+        except DBAPIError as error:
+            failure = self._error(error)
+            if not isinstance(failure, ConnectionFailure):
+                raise failure from None
+        except StatementError as error:
+            raise error.orig or error from None
+        fence.lost = True
+        msg = f"The lock {fence.lock!r} was lost with its connection to the ledger at {self.place}."
+        raise ConnectionFailure(msg, code="iw.lock_lost", advice="The task is tried again and settles what is open.")
 
     def _patiently(self, once: Callable[[], T], patience: float) -> T:
         def translated() -> T:
@@ -151,7 +190,7 @@ def make_engine(url: str | URL) -> Engine:
         msg = f"The ledger has to be in PostgreSQL, not in {parsed.get_backend_name()}."
         raise FixConfiguration(msg)
     own = {name: value for name, value in parsed.query.items() if name in NETWORK}
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         connect_args={"application_name": "interweave", **NETWORK, **own},
         executemany_mode="values_plus_batch",
@@ -163,6 +202,20 @@ def make_engine(url: str | URL) -> Engine:
         pool_recycle=1800,
         hide_parameters=True,
     )
+    sa.event.listen(engine, "connect", _keep_what_is_committed)
+    return engine
+
+
+def _keep_what_is_committed(connection: Any, _record: object) -> None:
+    """Let a commit return only when it outlasts a crash of the server, whatever the server's own setting is.
+
+    With `synchronous_commit = off` an intent could be lost after its batch was sent.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
 
 
 def among(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -170,5 +223,5 @@ def among(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElem
 
     Values that cannot be stored are not there, so that asking for them is no error.
     """
-    there = [value for value in values if storable(value) == value]
+    there = [value for value in values if can_be_stored(value)]
     return column == sa.any_(sa.bindparam(None, there, type_=ARRAY(sa.Text)))

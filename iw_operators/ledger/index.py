@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Candidate
+from iw_operators.ledger.bulk import insert_rows
 from iw_operators.ledger.codec import identifier, storable
 from iw_operators.ledger.database import Database, among
 from iw_operators.ledger.model import other
@@ -51,9 +52,9 @@ class MatchIndex(Database):
                 )
             )
             if new:
-                connection.execute(insert(index_key).on_conflict_do_nothing(), new)
+                connection.execute(insert_rows(index_key, new).on_conflict_do_nothing())
 
-        self._write(work)
+        self._write(work, fenced=True)
 
     def index_done(self, company: str, mapping: str, side: Side, until: dt.datetime, signature: str) -> None:
         """Note that the index holds everything up to a point of the side's own clock."""
@@ -61,7 +62,7 @@ class MatchIndex(Database):
         again = made.on_conflict_do_update(
             index_elements=["company", "mapping", "side"], set_={"until": until, "signature": signature}
         )
-        self._write(lambda c: c.execute(again))
+        self._write(lambda c: c.execute(again), fenced=True)
 
     def index_clear(self, company: str, mapping: str, side: Side) -> None:
         """Empty the index."""
@@ -70,7 +71,7 @@ class MatchIndex(Database):
             for table in (index_key, index_state):
                 connection.execute(sa.delete(table).where(_at(table, company, mapping, side)))
 
-        self._write(work)
+        self._write(work, fenced=True)
 
     def candidates(self, company: str, mapping: str, side: Side, keys: Sequence[str]) -> dict[str, list[Candidate]]:
         """Return the records of `side` that stand under each key, in order of their ids; keys without any are absent.

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from iw_operators.ledger.database import Database
+from iw_operators.ledger.database import Database, Fence
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,29 @@ class Locks(Database):
         :param wait: wait until the lock is free; otherwise the block runs at once with False when it is taken.
         :raises ConnectionFailure: the ledger does not answer.
         """
+        with self._locked(name, wait=wait) as (held, _):
+            yield held
+
+    @contextlib.contextmanager
+    def working(self, company: str, mapping: str) -> Iterator[None]:
+        """Hold the lock under which one task at a time works on a mapping of a company; wait until it is free.
+
+        Until the block ends, this thread's intents, log rows of what is not sent, match index and beginnings and ends
+        of mappings are committed in the very session that holds the lock. A task whose lock is gone (the ledger's
+        server was restarted) therefore commits none of them beside the task that holds it now; it gets
+        ConnectionFailure with code `iw.lock_lost`. Outcomes of what was sent are recorded all the same.
+        """
+        name = f"sync:{company}:{mapping}"
+        with self._locked(name, wait=True) as (_, connection):
+            before = getattr(self._here, "fence", None)
+            self._here.fence = Fence(connection, connection.connection.dbapi_connection, name)
+            try:
+                yield
+            finally:
+                self._here.fence = before
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, *, wait: bool) -> Iterator[tuple[bool, Connection]]:
         connection = self._patiently(self._own_connection, self.patience)
         try:
             held = self._try(connection, name)
@@ -44,22 +67,40 @@ class Locks(Database):
                 held = self._try(connection, name)
             if wait and (waited := time.monotonic() - since) > 1:
                 log.info("waited for a lock", lock=name, seconds=round(waited, 1))
-            yield held
+            yield held, connection
         finally:
+            self._free(connection)
             # Closing the connection for good frees the lock, also when the unlock cannot be sent any more.
             with contextlib.suppress(DBAPIError):
                 connection.invalidate()
             connection.close()
 
+    @staticmethod
+    def _free(connection: Connection) -> None:
+        """Unlock at once: a server notices only after a while that a connection was closed."""
+        if connection.invalidated:
+            return
+        with contextlib.suppress(SQLAlchemyError):
+            if connection.in_transaction():
+                connection.rollback()
+            with connection.begin():
+                connection.execute(sa.text("SELECT pg_advisory_unlock_all()"))
+
     def _own_connection(self) -> Connection:
-        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        for name, value in (("idle", 30), ("interval", 10), ("count", 6)):
-            connection.execute(sa.text(f"SET tcp_keepalives_{name} = {value}"))
+        connection = self.engine.connect()
+        try:
+            with connection.begin():
+                for name, value in (("idle", 30), ("interval", 10), ("count", 6)):
+                    connection.execute(sa.text(f"SET tcp_keepalives_{name} = {value}"))
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _try(self, connection: Connection, name: str) -> bool:
         query = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
         try:
-            return bool(connection.scalar(query, {"name": _SPACE + name}))
+            with connection.begin():  # the lock belongs to the session and outlasts the transaction
+                return bool(connection.scalar(query, {"name": _SPACE + name}))
         except DBAPIError as error:
             raise self._error(error) from None

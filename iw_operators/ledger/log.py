@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Action, Decision
+from iw_operators.errors.catalogue import advice_for
 from iw_operators.ledger.bindings import (
     CONFLICT,
     CONFLICT_ADVICE,
@@ -20,6 +20,7 @@ from iw_operators.ledger.bindings import (
     refresh_pairs,
     stop_at,
 )
+from iw_operators.ledger.bulk import insert_rows
 from iw_operators.ledger.codec import (
     decode_awaits,
     decode_candidates,
@@ -33,10 +34,12 @@ from iw_operators.ledger.codec import (
 from iw_operators.ledger.database import among
 from iw_operators.ledger.model import LogRow, RunRef
 from iw_operators.ledger.tables import batch, binding, log, waiting
+from iw_operators.ledger.tombstones import take_away
 from iw_operators.spec.resolved import Side
 
 _l = log.c
 
+A_PERSON = "a person"  # no mapping is called so: names of mappings have no blanks
 PRUNED_AT_ONCE = 10_000
 _WRITTEN = (Action.CREATE, Action.UPDATE)
 _PLAIN = (
@@ -51,7 +54,8 @@ class RecordLog(Bindings):
     def record(self, run: RunRef, decisions: Sequence[Decision]) -> None:
         """Write the log rows of decisions that are not sent, and keep up the bindings they speak of.
 
-        A decision that `binds` makes the binding; one that found both sides equal renews bases and versions.
+        A decision that `binds` makes the binding; one that found both sides equal renews bases and versions; one with
+        `unbind` takes the binding away.
 
         :raises ValueError: a decision is one to write; those go through `begin_batch` and `end_batch`.
         :raises StopFlow: a record is bound to another one already. The rows are written all the same, its own as
@@ -65,30 +69,41 @@ class RecordLog(Bindings):
 
         def work(connection: Connection) -> dict[str, str]:
             conflicts = _bind(connection, run, decisions)
+            take_away(connection, run.company, run.mapping, run.source, decisions)
             rows = [_quiet_row(run, decision, conflicts.get(decision.source_id, "")) for decision in decisions]
             add_rows(connection, rows)
             forget(connection, run, run.source, [decision.source_id for decision in decisions])
             wait_for(connection, run, run.source, decisions)
             return conflicts
 
-        stop_at(self._write(work, patience=self.patience), run.mapping)
+        stop_at(self._write(work, patience=self.patience, fenced=True), run.mapping)
 
-    def waiting(self, company: str, mapping: str, side: Side) -> list[str]:
+    def waiting(
+        self, company: str, mapping: str, side: Side, *, held_for: dt.timedelta = dt.timedelta(hours=1)
+    ) -> list[str]:
         """Return the records of `side` that can be planned again now.
 
-        That is: they were held or rejected for want of references that are all bound by now; or their partner had
-        changed when they were written; or they were in doubt when they were last read.
+        That is: they were held or rejected for want of references that are all bound by now; or they went without
+        some of which one is bound by now; or their partner had changed when they were written; or they were in doubt
+        when they were last read; or somebody asked for it; or a person had to decide something about them, and
+        `held_for` has passed, so that what was decided on the other side is noticed.
         """
         w = waiting.c
         mine = binding.c.crm_id if side == "crm" else binding.c.books_id
         bound = sa.exists().where(
             binding.c.company == company, binding.c.mapping == w.await_mapping, mine == w.await_id
         )
+        due = sa.and_(w.await_mapping == A_PERSON, w.noted_at <= sa.func.now() - held_for)
         query = (
             sa.select(w.source_id)
             .where(w.company == company, w.mapping == mapping, w.side == side)
             .group_by(w.source_id)
-            .having(sa.func.bool_and(sa.or_(w.await_mapping == "", bound)))
+            .having(
+                sa.or_(
+                    sa.func.bool_and(sa.or_(w.await_mapping == "", bound, due)),
+                    sa.func.bool_or(sa.and_(w.goes_without, bound)),
+                )
+            )
             .order_by(sa.func.min(w.noted_at), w.source_id)
         )
         return self._read(lambda c: list(c.scalars(query)))
@@ -198,6 +213,7 @@ def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write log rows. Earlier rows of the same attempt that they overtake no longer count.
 
     Overtaken are rows that were in doubt, rows of a partner that had changed, and earlier rows of the same write.
+    A row with a code and no advice gets what the error catalogue says of the code.
     """
     by_attempt: dict[tuple[int, str, int, str], list[str]] = {}
     for row in rows:
@@ -213,7 +229,8 @@ def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
             sa.update(log).where(*here, _l.standing == "counted", sa.or_(*overtaken)).values(standing="superseded")
         )
     if rows:
-        connection.execute(sa.insert(log), list(rows))
+        told = [{**row, "advice": row["advice"] or storable(advice_for(row["code"]))} for row in rows]
+        connection.execute(insert_rows(log, told))
 
 
 def forget(
@@ -230,18 +247,28 @@ def forget(
 def wait_for(
     connection: Connection, run: RunRef, side: Side, decisions: Iterable[Decision], again: Iterable[str] = ()
 ) -> None:
-    """Note what held or rejected records wait for; those in `again` and those in doubt wait for the next run only."""
-    base = {"company": run.company, "mapping": run.mapping, "side": side}
-    rows = [
-        {**base, "source_id": d.source_id, "await_mapping": a.mapping, "await_id": identifier(a.source_id)}
+    """Note what records wait for, held or gone without it.
+
+    Those in `again` and those in doubt wait for the next run only, those that a person has to decide for some time.
+    """
+    base = {"company": run.company, "mapping": run.mapping, "side": side, "goes_without": False}
+    rows: list[dict[str, Any]] = [
+        {
+            **base,
+            "source_id": d.source_id,
+            "await_mapping": a.mapping,
+            "await_id": identifier(a.source_id),
+            "goes_without": d.action not in (Action.HOLD, Action.REJECT),
+        }
         for d in decisions
-        if d.action in (Action.HOLD, Action.REJECT)
         for a in d.awaits
     ]
     next_run = [*again, *(d.source_id for d in decisions if d.action is Action.UNKNOWN)]
     rows += [{**base, "source_id": source_id, "await_mapping": "", "await_id": ""} for source_id in next_run]
+    decided = [d.source_id for d in decisions if d.action is Action.HOLD and not d.awaits]
+    rows += [{**base, "source_id": source_id, "await_mapping": A_PERSON, "await_id": ""} for source_id in decided]
     if rows:
-        connection.execute(insert(waiting).on_conflict_do_nothing(), rows)
+        connection.execute(insert_rows(waiting, rows).on_conflict_do_nothing())
 
 
 def _bind(connection: Connection, run: RunRef, decisions: Sequence[Decision]) -> dict[str, str]:

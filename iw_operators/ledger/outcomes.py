@@ -20,17 +20,20 @@ from iw_operators.ledger.bindings import (
     pair_of,
     update_pairs,
 )
+from iw_operators.ledger.bulk import rows_of
 from iw_operators.ledger.codec import encode_changes, identifier, storable
 from iw_operators.ledger.log import add_rows, forget, log_values, wait_for
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.tables import batch as batches
 from iw_operators.ledger.tables import intent as intents
+from iw_operators.ledger.tombstones import take_away
 from iw_operators.spec.resolved import Side
 from iw_operators.systems.base import Batch, Op, Outcome, Result
 
 SENT = "sent"
 OPEN = (SENT, Result.UNKNOWN.value)
 OWN_ID = "write_back.id"  # a CRM record that is created with its partner's id needs no write-back
+ANSWERED = ("full_name", "number")  # what a write-back may need of the books' answer; the rest is not kept
 NO_INTENT = "iw.no_intent"
 
 _ACTIONS = {Result.REJECTED: Action.REJECT, Result.STALE: Action.HOLD, Result.UNKNOWN: Action.UNKNOWN}
@@ -67,8 +70,9 @@ def end(
     :raises StopFlow: there is no intent for an outcome.
     """
     head = _head(connection, run, batch.key)
+    own = intents.c["values"][OWN_ID].is_not(None).label("has_own_id")
     query = (
-        sa.select(intents.c.key, intents.c.op, intents.c.state, intents.c["values"])
+        sa.select(intents.c.key, intents.c.op, intents.c.state, own)
         .where(intents.c.batch_id == head["id"], intents.c.company == run.company)
         .with_for_update()
     )
@@ -127,7 +131,7 @@ def _ended(outcome: Outcome, row: Row, decision: Decision) -> _Ended:
         result=result,
         op=Op(row["op"]),
         decision=replace(decision, target_id=target_id),
-        has_own_id=OWN_ID in row["values"],
+        has_own_id=row["has_own_id"],
         why=why,
         code=code,
         advice=error.advice if error else decision.advice,
@@ -139,6 +143,7 @@ def _end_records(connection: Connection, head: Row, run: RunRef, ended: Sequence
     applied = [each for each in ended if each.result is Result.APPLIED]
     new = [_pair(each, head["side"]) for each in applied if _binds(each)]
     kept = [_pair(each, head["side"]) for each in applied if not _binds(each)]
+    take_away(connection, run.company, run.mapping, run.source, [each.decision for each in applied])
     update_pairs(connection, run.company, run.mapping, run.source, kept)
     conflicts = insert_pairs(connection, run.company, run.mapping, run.source, new)
     rows = []
@@ -150,7 +155,7 @@ def _end_records(connection: Connection, head: Row, run: RunRef, ended: Sequence
     add_rows(connection, rows)
     forget(connection, run, run.source, [each.decision.source_id for each in ended], noted_before=head["sent_at"])
     stale = [each.decision.source_id for each in ended if each.result is Result.STALE]
-    wait_for(connection, run, run.source, (), again=stale)
+    wait_for(connection, run, run.source, [each.decision for each in applied], again=stale)
     return conflicts
 
 
@@ -172,25 +177,26 @@ def _end_write_backs(connection: Connection, head: Row, run: RunRef, ended: Sequ
     add_rows(connection, rows)
 
 
+_CLOSED = ("key", "state", "result_id", "result_version", "code", "message")
+
+
 def _close(connection: Connection, head: Row, ended: Sequence[_Ended]) -> None:
-    key, now = sa.bindparam("b_key", type_=sa.Text), sa.func.now()
-    statement = sa.update(intents).where(
-        intents.c.batch_id == head["id"], intents.c.company == head["company"], intents.c.key == key
-    )
-    names = ("state", "result_id", "result_version", "code", "message")
+    rows = [
+        {
+            "key": each.outcome.key,
+            "state": each.result.value,
+            "result_id": identifier(each.decision.target_id or ""),
+            "result_version": each.outcome.version,
+            "code": storable(each.code),
+            "message": storable(each.why),
+        }
+        for each in ended
+    ]
+    new, now = rows_of(intents, rows, _CLOSED).c, sa.func.now()
     connection.execute(
-        statement.values({name: sa.bindparam(f"b_{name}") for name in names} | {"ended_at": now}),
-        [
-            {
-                "b_key": each.outcome.key,
-                "b_state": each.result.value,
-                "b_result_id": identifier(each.decision.target_id or ""),
-                "b_result_version": each.outcome.version,
-                "b_code": storable(each.code),
-                "b_message": storable(each.why),
-            }
-            for each in ended
-        ],
+        sa.update(intents)
+        .where(intents.c.batch_id == head["id"], intents.c.company == head["company"], intents.c.key == new.key)
+        .values({name: new[name] for name in _CLOSED if name != "key"} | {"ended_at": now})
     )
     doubt = sa.exists().where(intents.c.batch_id == head["id"], intents.c.state.in_(OPEN))
     connection.execute(sa.update(batches).where(batches.c.id == head["id"]).values(open=doubt, ended_at=now))
@@ -207,7 +213,7 @@ def _pair(each: _Ended, side: Side) -> Pair:
         decision,
         base_target=decision.target,
         target_version=decision.target_version,
-        answer=outcome.values if side == "books" else {},
+        answer={name: outcome.values[name] for name in ANSWERED if name in outcome.values} if side == "books" else {},
         made=int(_binds(each)),
     )
     return replace(pair, write_back="done") if each.op is Op.CREATE and each.has_own_id else pair

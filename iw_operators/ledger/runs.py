@@ -102,7 +102,7 @@ class Runs(Database):
                 .values(write_back="pending")
             )
 
-        self._write(work)
+        self._write(work, fenced=True)
 
     def end_mapping(self, run_id: int, mapping: str, attempt: int, read: int) -> dict[str, int]:
         """Note that an attempt of a mapping has read and recorded everything; return its records by `Action` value.
@@ -125,7 +125,7 @@ class Runs(Database):
             )
             return counts
 
-        counts = self._write(work, patience=self.patience)
+        counts = self._write(work, patience=self.patience, fenced=True)
         recorded = sum(counts.values())
         if recorded != read:
             listed = ", ".join(f"{number} {action}" for action, number in counts.items()) or "nothing"
@@ -139,6 +139,11 @@ class Runs(Database):
         change = sa.update(run).where(run.c.id == run_id)
         values = {"state": state, "error": storable(error), "ended_at": sa.func.now()}
         self._write(lambda c: c.execute(change.values(**values)), patience=self.patience)
+
+    def error(self, run_id: int) -> str:
+        """Return why a run failed, in the words that `end_run` was given; empty when it did not."""
+        query = sa.select(run.c.error).where(run.c.id == run_id)
+        return self._read(lambda c: c.scalar(query)) or ""
 
     def summary(self, run_id: int) -> list[MappingSummary]:
         """Return what a run did, mapping by mapping in the order they began.

@@ -23,15 +23,18 @@ from iw_operators.ledger.model import (
 )
 from iw_operators.ledger.runs import Runs
 from iw_operators.ledger.starts import QueryStarts
+from iw_operators.ledger.sweeps import Sweeps
+from iw_operators.ledger.tombstones import Tombstones
 from iw_operators.ledger.writes import Writes
 
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 VERSION_TABLE = "iw_alembic_version"
-HEAD = "0001"  # the newest migration; a test holds it to the folder
+HEAD = "0002"  # the newest migration; a test holds it to the folder
 
 
-class Ledger(Runs, QueryStarts, Writes, MatchIndex, Locks):
-    """Runs, Query Starts, bindings, intents and outcomes, the record log, the match index, and locks.
+class Ledger(Runs, QueryStarts, Writes, Tombstones, Sweeps, MatchIndex, Locks):
+    """Runs, Query Starts, bindings and what is left of them, intents and outcomes, the record log, sweeps, the match
+    index, and locks.
 
     Everything is keyed by company and each query asks for one company, or for one run, which has one. All methods
     may be called from several processes and threads at once. Ids are a few hundred to a few thousand a call; what

@@ -127,6 +127,7 @@ query_start_history = sa.Table(
     _text("by"),
     sa.Column("run_id", sa.BigInteger),
     _now("at"),
+    _of_run("iw_query_start_history"),
     sa.Index("iw_query_start_history_company_flow_ix", "company", "flow", "id"),
 )
 
@@ -144,6 +145,7 @@ binding = sa.Table(
     _int("generation", server_default="0"),
     sa.Column("answer", JSON, nullable=False),  # what the books said of the record when it was bound
     _text("write_back"),  # pending, sent, done, failed
+    _blank("removed"),  # what we did to the partner of a record that was gone: deactivate, void
     _now("created_at"),
     _now("updated_at"),
     sa.UniqueConstraint("company", "mapping", "books_id"),
@@ -156,6 +158,31 @@ binding = sa.Table(
         "crm_id",
         postgresql_where=sa.text("write_back <> 'done'"),
     ),
+)
+
+tombstone = sa.Table(
+    "iw_tombstone",
+    metadata,
+    _text("company", primary_key=True),
+    _text("mapping", primary_key=True),
+    _text("crm_id", primary_key=True),
+    _text("books_id", primary_key=True),
+    _int("generation"),  # of the binding when it was taken away
+    _text("side"),  # whose record was gone
+    _text("kind"),  # deleted, voided, inactive, by hand
+    sa.Column("held", sa.Boolean, nullable=False),  # what is left waits for a person
+    _now("at"),
+    sa.Index("iw_tombstone_books_ix", "company", "mapping", "books_id"),
+)
+
+sweep = sa.Table(
+    "iw_sweep",
+    metadata,
+    _text("company", primary_key=True),
+    _text("mapping", primary_key=True),
+    _text("side", primary_key=True),
+    sa.Column("until", Stamp, nullable=False),  # by the side's own clock: deletions before it are known
+    _stamp("swept_at"),
 )
 
 batch = sa.Table(
@@ -176,6 +203,7 @@ batch = sa.Table(
     _now("sent_at"),
     _stamp("ended_at"),
     _of_run("iw_batch"),
+    sa.UniqueConstraint("company", "id"),
     sa.Index("iw_batch_key_ix", "company", "mapping", "key"),
     sa.Index("iw_batch_open_ix", "company", "mapping", "key", unique=True, postgresql_where=sa.text("open")),
 )
@@ -183,7 +211,7 @@ batch = sa.Table(
 intent = sa.Table(
     "iw_intent",
     metadata,
-    sa.Column("batch_id", sa.BigInteger, sa.ForeignKey("iw_batch.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("batch_id", sa.BigInteger, primary_key=True),
     _int("position", primary_key=True),
     _text("company"),
     _text("key"),
@@ -198,6 +226,9 @@ intent = sa.Table(
     _blank("code"),
     _blank("message"),
     _stamp("ended_at"),
+    sa.ForeignKeyConstraint(
+        ["company", "batch_id"], ["iw_batch.company", "iw_batch.id"], name="iw_intent_batch_fkey", ondelete="CASCADE"
+    ),
     sa.UniqueConstraint("batch_id", "key"),
 )
 
@@ -246,6 +277,8 @@ waiting = sa.Table(
     _text("await_mapping", primary_key=True),  # empty: waits for nothing but the next run
     _text("await_id", primary_key=True),
     _now("noted_at"),
+    # The record went without this reference; it is planned again as soon as one such is there, not only when all are.
+    sa.Column("goes_without", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 index_state = sa.Table(

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Decision
 from iw_operators.ledger.bindings import mark_write_backs, stop_at
+from iw_operators.ledger.bulk import insert_rows
 from iw_operators.ledger.codec import decode_decision, decode_values, encode_decision, encode_values, identifier
 from iw_operators.ledger.log import RecordLog
 from iw_operators.ledger.model import Kind, OpenBatch, OpenWrite, RunRef
@@ -62,12 +63,12 @@ class Writes(RecordLog):
             connection.execute(sa.delete(batches).where(*same, batches.c.open))
             number = connection.execute(sa.insert(batches).values(head).returning(batches.c.id)).scalar_one()
             if rows:
-                connection.execute(sa.insert(intents), [{**row, "batch_id": number} for row in rows])
+                connection.execute(insert_rows(intents, [{**row, "batch_id": number} for row in rows]))
             if kind == "write_back":
                 crm_ids = [write.target_id for write in batch.writes if write.target_id]
                 mark_write_backs(connection, run.company, run.mapping, crm_ids, SENT)
 
-        self._write(work)
+        self._write(work, fenced=True)
 
     def end_batch(
         self, run: RunRef, batch: Batch, outcomes: Sequence[Outcome], decisions: Mapping[str, Decision]

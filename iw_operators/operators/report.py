@@ -9,6 +9,7 @@ import structlog
 from airflow.sdk import BaseOperator, Context, TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
+from iw_operators.points import reach
 from iw_operators.retry import ERROR_KEY, told
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
@@ -42,13 +43,16 @@ class ReportOperator(BaseOperator):
         """Do it. Raises AirflowFailException naming what failed."""
         from iw_operators.operators.runtime import begin, ledger_of_run
 
-        with told(context), ledger_of_run() as ledger:
+        with told(context), ledger_of_run(self.flow.company.company) as ledger:
             run_id = begin(ledger, self.flow, context)
             counts = self.counts(ledger, run_id)
             wrong = self.wrong(context)
+            reach("before_end_run")
             ledger.end_run(run_id, "failed" if wrong else "success", error="\n".join(wrong))
             if not wrong and self.flow.kind is FlowKind.SCHEDULED:
+                reach("before_query_starts")
                 self.move_on(ledger, run_id, context)
+                reach("after_query_starts")
             self.tell_rejections(ledger, run_id)
         state = "failed" if wrong else "success"
         log.info("run done", state=state, run=run_id, mappings=len(counts))

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from iw_operators import settings
 from iw_operators.errors import FixConfiguration
 from iw_operators.ledger.connect import open_ledger
+from iw_operators.ledger.own import OwnLedger
 from iw_operators.ledger.store import Ledger
 from iw_operators.spec.models import Company, Direction
 from iw_operators.spec.resolved import ResolvedFlow, Side
@@ -34,11 +35,15 @@ def target_side(flow: ResolvedFlow) -> Side:
 
 
 @contextmanager
-def ledger_of_run() -> Iterator[Ledger]:
-    """Open the ledger for the length of a task."""
+def ledger_of_run(company: str | None = None) -> Iterator[Ledger]:
+    """Open the ledger for the length of a task.
+
+    :param company: whose task it is; it can then neither see nor touch another company's rows. None for DAGs that
+        people write by hand.
+    """
     ledger = open_ledger(settings.ledger_conn_id())
     try:
-        yield ledger
+        yield OwnLedger.of(ledger, company) if company is not None else ledger
     finally:
         ledger.close()
 

@@ -39,7 +39,7 @@ class SyncOperator(BaseOperator):
         from iw_operators.sync import sync_mapping
         from iw_operators.systems.base import Window
 
-        with told(context), ledger_of_run() as ledger:
+        with told(context), ledger_of_run(self.flow.company.company) as ledger:
             run_id = begin(ledger, self.flow, context)
             window = ledger.window(run_id)
             if window is None and self.flow.kind is not FlowKind.NF:

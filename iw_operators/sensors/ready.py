@@ -11,6 +11,7 @@ from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 
 from iw_operators import settings
 from iw_operators.errors import FixConfiguration
+from iw_operators.points import reach
 from iw_operators.retry import told
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
@@ -59,13 +60,15 @@ class ReadySensor(BaseSensorOperator):
         from iw_operators.operators.runtime import begin, ledger_of_run, open_side, source_side, target_side
 
         company = self.flow.company
-        with ledger_of_run() as ledger:
+        with ledger_of_run(company.company) as ledger:
             run_id = begin(ledger, self.flow, context)
             source = open_side(company, source_side(self.flow), ledger)
             target = open_side(company, target_side(self.flow), ledger)
             for system in (source, target):
                 log.info("reachable", system=system.name, answer=system.check())
+            reach("before_window")
             since, until = self.window(ledger, source, run_id, context)
+            reach("after_window")
         shown = {"run": run_id, "since": _text(since), "until": _text(until)}
         log.info("ready", **shown)
         return shown

@@ -6,8 +6,10 @@ are listed once in `spec/neutral.yaml`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,10 +74,22 @@ class LinesDef(Model):
 
 
 class CustomDef(Model):
-    """Names by which custom fields are known, beyond those listed."""
+    """Names by which custom fields are known, beyond those listed.
+
+    `pattern`, where there is one, is what such a name has to match as a whole: names become part of queries.
+    """
 
     prefix: str
     length: int = 250
+    pattern: str = ""
+
+    def names(self, native: str) -> bool:
+        """Tell whether this could be the name of a custom field."""
+        return native.startswith(self.prefix) and native != self.prefix and native.isprintable()
+
+    def wrong(self, native: str) -> bool:
+        """Tell whether a name that begins like a custom field's has characters that such a name cannot have."""
+        return bool(self.pattern) and re.fullmatch(self.pattern, native) is None
 
 
 class RelatedDef(Model):
@@ -101,6 +115,7 @@ class ObjectDef(Model):
     modified: str
     active: str | None = None  # boolean field; inactive records count as such
     deletes: bool = False  # deletions are seen by `changes`
+    removal: tuple[Literal["void", "delete"], ...] = ()  # what can be done to a record besides making it inactive
     creatable: bool = True
     name: str = "name"  # neutral field that names the record to people
     fields: Mapping[str, FieldDef]

@@ -1,8 +1,9 @@
 """YAML files with line numbers: composed once into nodes, from which both the data and any line are read.
 
-Reading is narrower than YAML's own. Duplicate keys, aliases that contain themselves and tags are errors. Plain words
-become null (`null`, `~`, nothing), true or false (`true`, `false`) or an integer (`12`, `-3`, not `007`); everything
-else is text, so that `No`, `23:00:00`, `1.50` and `2026-01-01` stay what was written.
+Reading is narrower than YAML's own. Duplicate keys, aliases that contain themselves and tags are errors, and so is
+what no spec needs and a reader could choke on: files over 1 MB, nesting over 40 levels, aliases that stand for very
+much. Plain words become null (`null`, `~`, nothing), true or false (`true`, `false`) or an integer (`12`, `-3`, not
+`007`); everything else is text, so that `No`, `23:00:00`, `1.50` and `2026-01-01` stay what was written.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from iw_operators.spec.errors import Path, Problem, SpecError, path_text
+from iw_operators.errors import FixConfiguration
+from iw_operators.spec.errors import Path, Problem, SpecError, path_text, printable
 
 try:
     from yaml import CSafeLoader as _Base
@@ -25,6 +27,11 @@ _NULL, _TRUE, _FALSE = {"", "~", "null", "Null", "NULL"}, {"true", "True", "TRUE
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _TEXT, _PLAIN = "tag:yaml.org,2002:str", "tag:iw,plain"
 _LISTS, _MAPPINGS = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
+
+LARGEST = 1_000_000  # bytes of a file
+DEEPEST = 40  # levels of lists and groups in one another
+MOST = 200_000  # values of a file, each as often as aliases name it
+_HARMLESS = 4_000  # characters that cannot nest deep enough to exhaust the stack of the C library
 
 
 class _Loader(_Base):
@@ -48,14 +55,17 @@ class Document:
         self._problems: list[tuple[Node, Path, str]] = []
         try:
             self._root = _compose(text)
+        except _TooMuch as error:
+            self.errors.append(SpecError(file, error.line, "", error.message, error.expected))
+            return
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
-            what = f"{error.problem or error.context}".strip()
+            what = printable(f"{error.problem or error.context}".strip())
             self.errors.append(SpecError(file, line, "", f"is not valid YAML: {what}", _yaml_hint(what)))
             return
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            what = str(error).splitlines()[0]
+            what = printable(str(error).splitlines()[0])
             self.errors.append(SpecError(file, 1, "", f"cannot be read: {what}", "text in UTF-8"))
             return
         if self._root is not None:
@@ -69,7 +79,8 @@ class Document:
     def read(cls, path: FilePath) -> Document:
         """Read a file. A file that cannot be opened is an error of the document, not an exception."""
         try:
-            return cls(path.as_posix(), path.read_bytes())
+            with path.open("rb") as stream:
+                return cls(path.as_posix(), stream.read(LARGEST + 1))
         except OSError as error:
             document = cls(path.as_posix(), b"")
             document.errors.append(SpecError(document.file, 1, "", f"cannot be opened: {error.strerror}"))
@@ -103,12 +114,75 @@ class Document:
         )
 
 
+class _TooMuch(FixConfiguration):
+    """A document that is too large or too deep. Never leaves this module."""
+
+    def __init__(self, message: str, expected: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.expected, self.line = expected, line
+
+
 def _compose(text: str | bytes) -> Node | None:
+    if len(text) > LARGEST:
+        msg = "is too large for a spec"
+        raise _TooMuch(msg, f"at most {LARGEST:,} bytes")
+    if len(text) > _HARMLESS:
+        _refuse_depth(text)
     loader = _Loader(text)
     try:
-        return loader.get_single_node()
+        node = loader.get_single_node()
     finally:
         loader.dispose()
+    if node is not None:
+        _measure(node, 1, {}, set())
+    return node
+
+
+def _refuse_depth(text: str | bytes) -> None:
+    """Raise for nesting that would overflow the stack of the C library, which composes by recursion.
+
+    Events come from a machine with a stack of its own.
+    """
+    loader, depth = _Loader(text), 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > DEEPEST:
+                    raise _too_deep(event.start_mark.line + 1 if event.start_mark else 1)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    finally:
+        loader.dispose()
+
+
+def _measure(node: Node, depth: int, known: dict[int, tuple[int, int]], above: set[int]) -> tuple[int, int]:
+    """Return how high a node is and how many values it stands for, with all aliases written out.
+
+    :raises _TooMuch: it is too deep below the root, or stands for too much.
+    """
+    if isinstance(node, ScalarNode) or id(node) in above:  # one that contains itself is told of when it is built
+        return 1, 1
+    if (found := known.get(id(node))) is None:
+        if depth > DEEPEST:
+            raise _too_deep(node.start_mark.line + 1)
+        above.add(id(node))
+        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        sizes = [_measure(part, depth + 1, known, above) for part in parts]
+        above.discard(id(node))
+        found = 1 + max((height for height, _ in sizes), default=0), 1 + sum(size for _, size in sizes)
+        known[id(node)] = found
+    if depth + found[0] > DEEPEST + 1:
+        raise _too_deep(node.start_mark.line + 1)
+    if found[1] > MOST:
+        msg = "stands for too many values, with its aliases written out"
+        raise _TooMuch(msg, f"at most {MOST:,}", node.start_mark.line + 1)
+    return found
+
+
+def _too_deep(line: int) -> _TooMuch:
+    return _TooMuch("is nested too deeply", f"at most {DEEPEST} levels", line)
 
 
 def _yaml_hint(problem: str) -> str:
@@ -157,6 +231,9 @@ class _Builder:
                 self._problems.append((key, path, "a list or mapping cannot be a key"))
                 continue
             name: str = key.value
+            if name == "<<" and key.tag == _PLAIN:
+                self._problems.append((key, path, "merge keys (`<<`) are not understood; write the keys out"))
+                continue
             if name in result:
                 message = f"the key stands twice (first in line {lines[name]})"
                 self._problems.append((key, (*path, name), message))

@@ -45,8 +45,16 @@ def path_text(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            shown = printable(part)
+            text += f".{shown}" if text else shown
     return text
+
+
+def printable(text: str) -> str:
+    """Return text on one line that no terminal takes for a command: what is not printable as its escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

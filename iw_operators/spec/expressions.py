@@ -116,6 +116,12 @@ def _environment() -> Environment:
     return environment()
 
 
+def _is_deep(tree: nodes.Node) -> bool:
+    from iw_operators.engine.expressions import is_deep
+
+    return is_deep(tree)
+
+
 @functools.lru_cache(maxsize=4096)
 def _parse(expression: str) -> nodes.Expr | str:
     """Return the tree, or what is wrong with the syntax."""
@@ -132,7 +138,7 @@ def _parse(expression: str) -> nodes.Expr | str:
         return f"is not an expression: {(error.message or str(error)).rstrip('.')}"
     except RecursionError:
         return "is nested too deeply"
-    return tree
+    return "is nested too deeply" if _is_deep(tree) else tree
 
 
 def _chains(tree: nodes.Node) -> Iterator[str]:

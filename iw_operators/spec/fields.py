@@ -15,6 +15,7 @@ from iw_operators.spec.models import Direction, FieldSpec, Owner
 from iw_operators.spec.resolved import MappedField, Side
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+CUSTOM_NAME = "letters, digits and _, with / between a lookup and its column"
 _RESERVED = (expressions.VALUE, expressions.LINES, expressions.HEADER)
 Way = tuple[Direction, Side, Side]  # a direction with its source and its target
 WAYS: tuple[Way, Way] = ((Direction.TO_BOOKS, "crm", "books"), (Direction.TO_CRM, "books", "crm"))
@@ -164,7 +165,9 @@ class _Natives:
             if self.spec.type is not None and KINDS[self.spec.type] != KINDS[found.type]:
                 self._say("type", f"is {self.spec.type.value}, {end.label} has {native} as {found.type.value}")
             return found
-        if end.custom is not None and native.startswith(end.custom.prefix) and native != end.custom.prefix:
+        if end.custom is not None and end.custom.names(native):
+            if end.custom.wrong(native):
+                self._say(side, f"{native!r} cannot be the name of a field of {end.label}", CUSTOM_NAME)
             self.custom.append(side)
             return None
         custom = f", or a custom field {end.custom.prefix}..." if end.custom else ""
@@ -216,6 +219,7 @@ def _explicit(
         default_books=spec.default_books,
         default_crm=spec.default_crm,
         shorten=spec.shorten,
+        optional=spec.when_missing == "empty",
         ref=(natives.crm.ref if natives.crm else None) or (natives.books.ref if natives.books else None),
     )
     ways = [way for way in section.directions if sent(field, way)]
@@ -225,6 +229,7 @@ def _explicit(
     owner = spec.owner or (_owner(ways) if ways else Owner.CRM if natives.crm else Owner.BOOKS)
     field = field.model_copy(update={"owner": owner})
     problems += _fit_problems(section, field, spec, at, custom=bool(natives.custom))
+    problems += _missing_problems(section, field, spec, at)
     return field, problems
 
 
@@ -306,6 +311,20 @@ def _fit_problems(
             yield Problem(at, f"{from_.native} {why}", keys)
     for key, message, expected in fits.values(field.values, crm=field.crm, books=field.books):
         yield Problem((*at, "values", key), message, expected)
+
+
+def _missing_problems(section: Section, field: MappedField, spec: FieldSpec, at: Path) -> Iterator[Problem]:
+    """Yield where `when_missing` is said of what is no reference, or of one that the target cannot do without."""
+    if spec.when_missing is None:
+        return
+    at = (*at, "when_missing")
+    if field.ref is None or field.crm is None or field.books is None:
+        yield Problem(at, "is about references between both sides", "no `when_missing`")
+        return
+    for _, _, target in written(section.directions, field):
+        definition = field.on(target)
+        if spec.when_missing == "empty" and definition is not None and definition.required:
+            yield Problem(at, f"is empty, but {section.end(target).label} needs {definition.native}", "hold")
 
 
 def _written_twice(

@@ -1,9 +1,9 @@
 """A fingerprint of what a mapping means.
 
 It covers everything that decides what is written where: both systems with locale, the objects, fields and lines with
-their owners, expressions, value maps, types and limits, matching, conditions, write-backs, and the company's country,
-base currency and time zone. It does not cover what changes nothing of that: comments, the order of keys, labels,
-connections, flows, and fields of the catalogues that the mapping does not use.
+their owners, expressions, value maps, types and limits, matching, conditions, write-backs, what happens to what is
+gone, checks, and the company's country, base currency and time zone. It does not cover what changes nothing of that:
+comments, the order of keys, labels, connections, flows, and fields of the catalogues that the mapping does not use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from iw_operators.spec import expressions
 from iw_operators.spec.catalogue import FieldDef, ObjectDef
-from iw_operators.spec.resolved import MappedField, ResolvedMapping, Side
+from iw_operators.spec.models import Policy
+from iw_operators.spec.resolved import Kind, MappedField, ResolvedMapping, Side
 
 LENGTH = 16
 BIND_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -50,7 +51,19 @@ def _meaning(mapping: ResolvedMapping) -> dict[str, Any]:
         "id_field": _field(mapping.id_field),
         "fields": {field.name: _mapped(field) for field in mapping.fields},
         "lines": {field.name: _mapped(field) for field in mapping.lines},
+        # What says nothing is left out, so that mappings from before these keys keep their fingerprints.
+        **({"when_gone": stated} if (stated := _gone(mapping)) else {}),
+        **({"check": mapping.check.stated} if mapping.check.stated else {}),
     }
+
+
+def _gone(mapping: ResolvedMapping) -> dict[Side, dict[Kind, str]]:
+    """Return the policies other than hold, which is what happens where nothing is stated."""
+    sides = {
+        side: {kind: policy.value for kind, policy in kinds.items() if policy is not Policy.HOLD}
+        for side, kinds in mapping.when_gone.items()
+    }
+    return {side: kinds for side, kinds in sides.items() if kinds}
 
 
 def _way(way: Any) -> dict[str, Any]:
@@ -73,6 +86,7 @@ def _mapped(field: MappedField) -> dict[str, Any]:
         "defaults": [field.default_books, field.default_crm],
         "shorten": field.shorten,
         "ref": [field.ref, field.ref_mapping],
+        **({"optional": True} if field.optional else {}),
     }
 
 

@@ -19,6 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 _PATTERNS = {
     r"^[A-Za-z][A-Za-z0-9_]*$": "a letter first, then letters, digits and _ only",
     r"^[a-z][a-z0-9_]*$": "a small letter first, then small letters, digits and _ only",
+    r"^[A-Za-z0-9_.-]+$": "letters, digits, _, . and - only",
     "^[A-Z]{2}$": "two capital letters, such as US",
     "^[A-Z]{3}$": "three capital letters, such as USD",
     r"^[1-9]\d*[hd]$": "a number of hours or days, such as 12h or 1d",

@@ -1,7 +1,8 @@
 """Reads the specs of companies: every error of every file at once, and everything that is free of them.
 
 A folder of mappings has one folder a company; in it `company.yaml`, `flows.yaml`, and one more file for each mapping.
-Folders whose names begin with `.` or `_`, sub-folders of a company and files of other kinds are left alone.
+Links that lead out of the company's folder are errors. Folders whose names begin with `.` or `_`, sub-folders of a
+company and files of other kinds are left alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iw_operators.spec import checks, flows
+from iw_operators.spec import checks, flows, sharing
 from iw_operators.spec.catalogue import Catalogue
 from iw_operators.spec.catalogues import Library, library
 from iw_operators.spec.document import Document
@@ -32,12 +33,14 @@ def load_all(root: Path, *, using: Library | None = None) -> tuple[dict[str, Com
         return {}, [SpecError(root.as_posix(), 1, "", "there is no such folder", "a folder with one folder a company")]
     specs: dict[str, CompanySpec] = {}
     errors: list[SpecError] = []
+    everybody = sharing.Companies(root)
     for entry in sorted(root.iterdir()):
         if entry.name.startswith((".", "_")):
             continue
         if entry.is_dir():
-            spec, found = load_company(entry, using=using)
-            errors += found
+            work = _Folder(entry, using or library(), everybody)
+            spec = work.load()
+            errors += sorted(set(work.errors))
             if spec is not None:
                 specs[spec.company.company] = spec
         elif entry.suffix in (".yaml", ".yml"):
@@ -50,7 +53,7 @@ def load_company(path: Path, *, using: Library | None = None) -> tuple[CompanySp
 
     The first is None when the company itself is not right: then nothing of it can run.
     """
-    work = _Folder(path, using or library())
+    work = _Folder(path, using or library(), sharing.Companies(path.parent))
     spec = work.load()
     return spec, sorted(set(work.errors))
 
@@ -58,12 +61,14 @@ def load_company(path: Path, *, using: Library | None = None) -> tuple[CompanySp
 def load_flow(
     root: Path, company: str, flow: str, *, using: Library | None = None
 ) -> tuple[ResolvedFlow | None, list[SpecError]]:
-    """Return one flow, reading its company's folder alone and resolving its mappings alone.
+    """Return one flow, reading its company's folder and resolving its mappings alone.
+
+    Of the other companies only `company.yaml` is looked at, for the connections that they name.
 
     The first is None when the flow does not exist or cannot run; the errors then say why.
     """
     path = root / company
-    work = _Folder(path, using or library(), only=flow)
+    work = _Folder(path, using or library(), sharing.Companies(root), only=flow)
     spec = work.load()
     if spec is not None and flow in spec.flows:
         return spec.flows[flow], []
@@ -93,8 +98,8 @@ class _Flows:
 class _Folder:
     """One company's folder on its way."""
 
-    def __init__(self, path: Path, using: Library, only: str | None = None) -> None:
-        self.path, self.library, self.only = path, using, only
+    def __init__(self, path: Path, using: Library, everybody: sharing.Companies, only: str | None = None) -> None:
+        self.path, self.library, self.everybody, self.only = path, using, everybody, only
         self.errors: list[SpecError] = []
 
     def load(self) -> CompanySpec | None:
@@ -102,7 +107,14 @@ class _Folder:
         if not self.path.is_dir():
             self._say("", "there is no such folder", "a company's folder")
             return None
+        here = self.path.resolve()
+        if not here.is_relative_to(self.path.parent.resolve()):
+            self._say("", "is a link that leads out of the mappings' folder", "a folder")
+            return None
         names = sorted(entry.name for entry in self.path.iterdir() if entry.is_file() and entry.name[0] != ".")
+        for name in [name for name in names if not (self.path / name).resolve().is_relative_to(here)]:
+            self._say(name, "is a link that leads out of the company's folder", "a file")
+            names.remove(name)
         for name in names:
             if name.endswith(".yml"):
                 self._say(name, "ends in .yml", suggestion=name.removesuffix(".yml") + ".yaml")
@@ -142,6 +154,7 @@ class _Folder:
             self._add(document, problems)
             return None
         bad = self._add(document, _company_problems(company, self.path.name))
+        bad = bad or self._add(document, sharing.problems(company, self.everybody))
         found: list[Catalogue] = []
         for role, endpoint in (("crm", company.crm), ("books", company.books)):
             known = self.library.systems()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from iw_operators.spec.catalogue import FieldType, Model
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
 CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+ConnectionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
 
 
 class Direction(StrEnum):
@@ -48,11 +49,15 @@ class Operations(StrEnum):
 
 
 class Endpoint(Model):
-    """One system of a company: `system` names a folder in `iw_operators/systems`, `connection` one in Airflow."""
+    """One system of a company: `system` names a folder in `iw_operators/systems`, `connection` one in Airflow.
+
+    `shared` says that another company may name the same connection, which has to say so too (`spec.sharing`).
+    """
 
     system: str
-    connection: str
+    connection: ConnectionId
     locale: Literal["US", "CA", "AU", "NZ", "UK", "SEA"] = "US"
+    shared: bool = False
 
 
 class Company(Model):
@@ -65,6 +70,9 @@ class Company(Model):
     country: str = Field(default="US", pattern="^[A-Z]{2}$")  # region in which bare phone numbers are read
     base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
     overlap_seconds: int = Field(default=60, ge=0, le=86_400)  # how far behind Query Starts a run looks again
+    held_minutes: int = Field(default=60, ge=1, le=10_080)  # after which records that a person decides are looked at
+    sweep_days: int = Field(default=7, ge=1, le=365)  # where a system tells of no deletions: how often they are sought
+    sweep_limit: int = Field(default=100, ge=1)  # more deletions than this in one sweep are held, whatever is stated
 
 
 class Bind(Model):
@@ -96,12 +104,68 @@ class Way(Model):
     create_when: CreateWhen = CreateWhen()
 
 
+class Policy(StrEnum):
+    """What happens to the partner of a record that is gone: deleted, voided or inactive (B6).
+
+    `unbind`: the binding is taken away, and neither record is matched or created anew until a person says so.
+    `propagate`: the same as happened to the record, or what comes nearest to it on the other side.
+    """
+
+    IGNORE = "ignore"
+    HOLD = "hold"
+    UNBIND = "unbind"
+    DEACTIVATE = "deactivate"
+    VOID = "void"
+    DELETE = "delete"
+    PROPAGATE = "propagate"
+
+
+class Gone(Model):
+    """One side of `when_gone`. A single word stands for `every`, the policy of what is not named by itself."""
+
+    every: Policy = Policy.HOLD
+    deleted: Policy | None = None
+    voided: Policy | None = None
+    inactive: Policy | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return {"every": value} if isinstance(value, str) else value
+
+
+class WhenGone(Model):
+    """What happens when the CRM's record is gone, and when that of the books is."""
+
+    crm: Gone = Gone()
+    books: Gone = Gone()
+
+
+class Check(Model):
+    """Fields of the CRM's record that its lines have to agree with before anything goes to the books (B5):
+
+    lines - discount + tax = total, to the cent.
+    """
+
+    total: str | None = None
+    discount: str | None = None
+    tax: str | None = None
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """The keys that name a field, with it."""
+        found = {"total": self.total, "discount": self.discount, "tax": self.tax}
+        return {key: name for key, name in found.items() if name is not None}
+
+
 class FieldSpec(Model):
     """What a mapping says about one field. Everything is optional for a field that both catalogues know.
 
     `to_books` and `to_crm` are Jinja expressions (no braces) over the source's neutral fields; `value` is the field
     itself. `values` translates the CRM's value (left) into the books' (right) and back. A `default_...` is sent where
     the source has nothing. `length` is that of a custom text field named here, where it is not the usual one.
+    `when_missing` is about a reference whose partner does not exist: the record waits (`hold`), or goes without it
+    and gets it later (`empty`).
     """
 
     crm: str | None = None
@@ -115,6 +179,7 @@ class FieldSpec(Model):
     default_books: str | int | bool | None = None
     default_crm: str | int | bool | None = None
     shorten: bool = False
+    when_missing: Literal["hold", "empty"] | None = None
     skip: bool = False
 
 
@@ -130,6 +195,8 @@ class MappingSpec(Model):
     to_books: Way = Way()
     to_crm: Way = Way()
     write_back: Mapping[Literal["id", "full_name", "number", "synced_at"], str] = Field(default_factory=dict)
+    when_gone: WhenGone = WhenGone()
+    check: Check = Check()
     fields: Mapping[str, FieldSpec] = Field(default_factory=dict)
     lines: Mapping[str, FieldSpec] = Field(default_factory=dict)
 

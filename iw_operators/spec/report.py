@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from iw_operators.spec.catalogue import FieldDef
+from iw_operators.spec.csvsafe import cell
 from iw_operators.spec.models import CreateWhen, Direction, Way
 from iw_operators.spec.resolved import MappedField, ResolvedMapping
 
@@ -92,7 +93,7 @@ def as_csv(table: Iterable[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADINGS)
     for row in table:
-        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "@")) else cell for cell in _cells(row)])
+        writer.writerow(map(cell, _cells(row)))
     return out.getvalue()
 
 
@@ -105,7 +106,7 @@ def as_markdown(table: Iterable[Row]) -> str:
     """Return rows as a Markdown table."""
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     for row in table:
-        cells = (" ".join(cell.replace("|", "\\|").split()) for cell in _cells(row))
+        cells = (" ".join(each.replace("|", "\\|").split()) for each in _cells(row))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from iw_operators.spec import expressions
+from iw_operators.spec import expressions, gone
 from iw_operators.spec.catalogue import Catalogue, FieldDef, FieldType, ObjectDef
 from iw_operators.spec.catalogues import KINDS, LINES, Neutral, NeutralField
 from iw_operators.spec.errors import Path, Problem, listing, suggest
 from iw_operators.spec.expressions import Scope
-from iw_operators.spec.fields import WAYS, End, Section, first_by_native, sent, written
+from iw_operators.spec.fields import CUSTOM_NAME, WAYS, End, Section, first_by_native, sent, written
 from iw_operators.spec.fields import resolve as resolve_fields
 from iw_operators.spec.fingerprint import BIND_FIELDS, fingerprint
 from iw_operators.spec.models import Company, Direction, MappingSpec, Operations
@@ -122,6 +122,8 @@ class _Work:
         found += self._ways()
         found += self._bind()
         found += self._write_backs()
+        found += gone.problems(self.spec, {"crm": self.crm, "books": self.books}, self._label, self.ways)
+        found += self._checks()
         if not found and not any(self.ignored.values()):
             found += self._unused()
             found += self._required()
@@ -154,6 +156,8 @@ class _Work:
             lines=lines,
             depends=tuple(sorted(depends)),
             fingerprint="",
+            when_gone=gone.table(spec, {"crm": self.crm, "books": self.books}),
+            check=spec.check,
         )
         return mapping.model_copy(update={"fingerprint": fingerprint(mapping)})
 
@@ -251,6 +255,26 @@ class _Work:
             seen[native] = key
             self.write_back[key] = definition
 
+    def _checks(self) -> Iterator[Problem]:
+        """Yield what is wrong with `check`: its fields have to be amounts, and lines have to go to the books."""
+        check = self.spec.check.stated
+        for key, name in check.items():
+            at, definition = ("check", key), self._crm_field(name)
+            if self.line is None or not any(way[0] is Direction.TO_BOOKS for way in self.ways):
+                yield Problem(at, "is given, but no lines go to the books", "no `check`")
+            elif definition is None:
+                message = f"{self._label('crm')} has no field {name!r} in this mapping"
+                expected = "a neutral field, or a word under `fields` that names a field of it"
+                yield Problem(at, message, expected, suggest(name, self._known("crm")))
+            elif KINDS[definition.type] != "number":
+                yield Problem(at, f"{name} is {definition.type.value}", "a field of the type money or decimal")
+        if check and "total" not in check:
+            yield Problem(("check",), "names no total", "`total:` with the field that the lines have to come to")
+
+    def _crm_field(self, name: str) -> FieldDef | None:
+        mapped = next((field.crm for field in self.fields.mapped if field.name == name and field.crm), None)
+        return mapped or self.crm.fields.get(name)
+
     def _native(self, at: Path, native: str, kind: FieldType) -> tuple[FieldDef | None, list[Problem]]:
         """Return the definition of a native field of the CRM that is named outside `fields`."""
         by_native = first_by_native(self.crm.fields)
@@ -260,7 +284,10 @@ class _Work:
             if KINDS[found.type] != KINDS[kind]:
                 return None, [Problem(at, f"{native} is {found.type.value}", f"a field of the type {kind.value}")]
             return found, []
-        if custom is not None and native.startswith(custom.prefix) and native != custom.prefix:
+        if custom is not None and custom.names(native):
+            if custom.wrong(native):
+                message = f"{native!r} cannot be the name of a field of {self._label('crm')}"
+                return None, [Problem(at, message, CUSTOM_NAME)]
             length = custom.length if kind is FieldType.TEXT else None
             return FieldDef(native=native, type=kind, label=str(at[-1]), length=length), []
         more = f", or a custom field {custom.prefix}..." if custom else ""
@@ -279,6 +306,7 @@ class _Work:
             line |= found[1] | ({f.name for f in lines} if found[2] else set())
         header |= {*self.spec.to_books.create_when.field, *self.spec.to_crm.create_when.field}
         header |= {name for word in self.spec.bind.else_ for name in BIND_FIELDS[word]}
+        header |= set(self.spec.check.stated.values())
         for section, mapped, read in ((self.header, self.fields.mapped, header), (self.line, lines, line)):
             for field in mapped if section else ():
                 lonely = (field.crm is None) != (field.books is None) and not any(written(self.ways, field))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from iw_operators.spec.catalogue import FieldDef, Model, ObjectDef
-from iw_operators.spec.models import Bind, Company, Direction, FlowKind, FlowSpec, Operations, Owner, Way
+from iw_operators.spec.models import Bind, Check, Company, Direction, FlowKind, FlowSpec, Operations, Owner, Policy, Way
 
 Side = Literal["crm", "books"]
+Kind = Literal["deleted", "voided", "inactive"]  # the ways in which a record can be gone
 
 
 class MappedField(Model):
@@ -16,6 +17,7 @@ class MappedField(Model):
 
     `crm` or `books` is None when that side does not have the field (then an expression gives the other its value).
     `ref` is the neutral object that a REF points at and `ref_mapping` the mapping whose bindings translate it.
+    `optional` is true where the record goes without a reference that has no partner yet.
     """
 
     name: str
@@ -30,6 +32,7 @@ class MappedField(Model):
     shorten: bool = False
     ref: str | None = None
     ref_mapping: str | None = None
+    optional: bool = False
 
     def on(self, side: Side) -> FieldDef | None:
         """Return the field's definition on one side."""
@@ -58,6 +61,9 @@ class ResolvedMapping(Model):
     lines: tuple[MappedField, ...]
     depends: tuple[str, ...]  # mappings that references go through
     fingerprint: str
+    # Side of the record that is gone -> how -> what happens. What is not listed is held; `propagate` is not in it.
+    when_gone: Mapping[Side, Mapping[Kind, Policy]] = {}
+    check: Check = Check()
 
     def object_of(self, side: Side) -> str:
         """Return the native object's name on one side."""

@@ -352,7 +352,7 @@ def test_two_words_for_one() -> None:
 
 
 def test_deleted_and_inactive_sources() -> None:
-    """A deleted source with a partner is held, without one skipped; an inactive one is created no more."""
+    """A deleted or inactive source with a partner is held where nothing else is stated, without one skipped."""
     compiled = to_books(mapping((NAME,)))
     binding = Binding("a", "7", {}, {})
     target = record("7", name="Old")
@@ -362,7 +362,8 @@ def test_deleted_and_inactive_sources() -> None:
     assert plan_one(compiled, gone).action is Action.SKIP
     inactive = replace(record("a", name="New"), active=False)
     assert plan_one(compiled, inactive).action is Action.SKIP
-    assert plan_one(compiled, inactive, bindings={"a": binding}, targets={"7": target}).action is Action.UPDATE
+    held = plan_one(compiled, inactive, bindings={"a": binding}, targets={"7": target})
+    assert (held.action, held.code) == (Action.HOLD, "iw.source_inactive")
 
 
 @pytest.mark.parametrize("targets", [{}, {"7": replace(record("7", name="A"), deleted=True)}])

@@ -48,7 +48,7 @@ CRM_VALUES = st.fixed_dictionaries(
         "latest": TEXTS,
         "crms": TEXTS,
         "books": TEXTS,
-        "total": AMOUNTS,
+        "fee": AMOUNTS,
         "day": DATES,
         "kind": KINDS,
         "lines": st.lists(LINE, max_size=2).map(tuple),
@@ -60,7 +60,7 @@ BOOKS_VALUES = st.fixed_dictionaries(
         "latest": TEXTS,
         "crms": TEXTS,
         "books": TEXTS,
-        "total": AMOUNTS,
+        "fee": AMOUNTS,
         "day": DATES,
         "kind": st.one_of(st.none(), st.sampled_from(["A", "B"])),
         "lines": st.lists(LINE, max_size=2).map(tuple),
@@ -77,7 +77,7 @@ def made(owner_of_lines: Owner = Owner.LATEST) -> ResolvedMapping:
             mapped("latest"),
             mapped("crms", owner=Owner.CRM),
             mapped("books", owner=Owner.BOOKS),
-            mapped("total", field_def(MONEY), field_def(MONEY)),
+            mapped("fee", field_def(MONEY), field_def(MONEY)),
             mapped("day", field_def(DATE), field_def(DATE)),
             mapped("kind", values={"Hot": "A", "Warm": "B", "Tepid": "B"}, default_books="A"),
             mapped("computed", None, True, owner=Owner.CRM, to_books="(name | upper) ~ crms"),
@@ -156,8 +156,8 @@ def test_both_directions_in_any_order_settle(
 
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(["crm", "books"]), st.integers(0, 3), st.sampled_from(["latest", "crms", "books", "total"])
-    ).flatmap(lambda at: st.tuples(st.just(at), AMOUNTS if at[2] == "total" else TEXTS)),
+        st.sampled_from(["crm", "books"]), st.integers(0, 3), st.sampled_from(["latest", "crms", "books", "fee"])
+    ).flatmap(lambda at: st.tuples(st.just(at), AMOUNTS if at[2] == "fee" else TEXTS)),
     max_size=6,
 )
 
@@ -192,13 +192,13 @@ def test_changes_on_both_sides_arrive_or_are_held(records: Any, changes: Any, to
             not same(was_crm[each], binding.base_source[each])
             and not same(was_books.get(each), binding.base_target[each])
             and not same(rounded(was_crm[each]), rounded(was_books.get(each)))
-            for each in ("latest", "total")
+            for each in ("latest", "fee")
         )
         assert ((crm_id, books_id) in held) is conflict
         if conflict:
             assert (crm["latest"], books.get("latest")) == (was_crm["latest"], was_books.get("latest"))
             continue
-        for each in ("latest", "total"):
+        for each in ("latest", "fee"):
             assert same(rounded(crm[each]), rounded(books.get(each)))
             changed = was_crm if not same(was_crm[each], binding.base_source[each]) else was_books
             assert same(rounded(crm[each]), rounded(changed.get(each)))

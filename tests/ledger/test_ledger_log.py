@@ -93,7 +93,8 @@ def test_rejections_are_grouped(ledger: Ledger) -> None:
     again = begin(ledger, attempt=2)
     ledger.record(again, [quiet(Action.REJECT, "a", **rejected)])
     found = ledger.rejections([first.run_id], 10)
-    assert [(row.code, row.count, row.advice) for row in found] == [("6240", 2, "Rename."), ("iw.too_long", 1, "")]
+    assert [(row.code, row.count) for row in found] == [("6240", 2), ("iw.too_long", 1)]
+    assert found[0].advice == "Rename."
     assert [row.code for row in ledger.rejections([first.run_id], 1, company="acme")] == ["6240"]
     assert ledger.rejections([first.run_id], 10, company="globex") == []
     assert ledger.rejections([], 10) == []

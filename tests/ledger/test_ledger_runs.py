@@ -116,6 +116,15 @@ def test_the_summary_takes_the_most_telling_row(ledger: Ledger) -> None:
     ]
 
 
+def test_a_runs_error_is_what_it_ended_with(ledger: Ledger) -> None:
+    """The words of the end are kept; a run that goes on again has none."""
+    run = begin(ledger)
+    ledger.end_run(run.run_id, "failed", "ready: no such host")
+    assert ledger.error(run.run_id) == "ready: no such host"
+    begin(ledger, attempt=2)
+    assert ledger.error(run.run_id) == ""
+
+
 @pytest.mark.feature("R2")
 def test_query_starts_never_goes_backwards_by_itself(ledger: Ledger) -> None:
     """Runs that finish in any order leave it at the latest point; by hand it goes back; every move is kept."""

@@ -15,12 +15,24 @@ import yaml
 from iw_operators.engine.expressions import Expression, environment
 from iw_operators.engine.model import Value
 from iw_operators.spec.loader import load_company
-from iw_operators.spec.models import Bind, Company, CreateWhen, Endpoint, FieldSpec, FlowSpec, MappingSpec, Way
+from iw_operators.spec.models import (
+    Bind,
+    Check,
+    Company,
+    CreateWhen,
+    Endpoint,
+    FieldSpec,
+    FlowSpec,
+    Gone,
+    MappingSpec,
+    Way,
+    WhenGone,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "mappings" / "README.md"
 REFERENCE = ROOT / "docs" / "mapping-reference.md"
-MODELS = (Company, Endpoint, MappingSpec, Bind, Way, CreateWhen, FieldSpec, FlowSpec)
+MODELS = (Company, Endpoint, MappingSpec, Bind, Way, CreateWhen, WhenGone, Gone, Check, FieldSpec, FlowSpec)
 
 
 def blocks(document: Path) -> Iterator[tuple[str, str, str]]:

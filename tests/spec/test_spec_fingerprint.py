@@ -41,13 +41,13 @@ fields:
 # what of a catalogue this mapping does not use.
 SILENT = {
     "label", "crm_label", "books_label", "connection", "company.company", "overlap_seconds", "fingerprint", "mapping",
-    "depends",
+    "depends", "sweep_days", "sweep_limit", "shared", "held_minutes",
 }  # fmt: skip
 USED = {"key", "modified", "active", "deletes", "creatable", "name"}
 OTHER = {
     "owner": "books", "direction": "to_books", "operations": "create_only", "type": "memo", "by": "criteria",
     "opportunity": "won", "locale": "CA", "time_zone": "Asia/Tokyo", "country": "CA", "else_": "email",
-    "base_currency": "CAD",
+    "base_currency": "CAD", "deleted": "ignore", "voided": "ignore", "inactive": "ignore",
 }  # fmt: skip
 
 

@@ -129,8 +129,8 @@ CASES: dict[str, tuple[Changes, str]] = {
     "no company": ({"company.yaml": None}, "company.yaml:1: is missing"),
     "an empty company": (
         {"company.yaml": ""},
-        "company.yaml:1: is empty; expected the keys base_currency, books, company, country, crm, overlap_seconds, "
-        "time_zone",
+        "company.yaml:1: is empty; expected the keys base_currency, books, company, country, crm, held_minutes, "
+        "overlap_seconds, sweep_days, sweep_limit, time_zone",
     ),
     "another company's name": (
         {"company.yaml": ("company: demo", "company: demos")},

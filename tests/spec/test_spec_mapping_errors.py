@@ -34,13 +34,13 @@ CASES: dict[str, tuple[Changes, str]] = {
     ),
     "an empty file": (
         {CUSTOMERS: ""},
-        "customers.yaml:1: is empty; expected the keys bind, books, crm, direction, fields, lines, mapping, neutral, "
-        "to_books, to_crm, write_back",
+        "customers.yaml:1: is empty; expected the keys bind, books, check, crm, direction, fields, lines, mapping, "
+        "neutral, to_books, to_crm, when_gone, write_back",
     ),
     "a list as the file": (
         {CUSTOMERS: "- mapping: customers\n"},
-        "customers.yaml:1: is a list; expected the keys bind, books, crm, direction, fields, lines, mapping, neutral, "
-        "to_books, to_crm, write_back",
+        "customers.yaml:1: is a list; expected the keys bind, books, check, crm, direction, fields, lines, mapping, "
+        "neutral, to_books, to_crm, when_gone, write_back",
     ),
     "a missing key": (
         {CUSTOMERS: ("books: Customer\n", "")},
@@ -48,13 +48,13 @@ CASES: dict[str, tuple[Changes, str]] = {
     ),
     "an unknown key": (
         {CUSTOMERS: ("direction: both", "directoin: both")},
-        "customers.yaml:4: directoin: unknown key 'directoin'; expected one of bind, books, crm, direction, fields, "
-        "lines, mapping, neutral, to_books, to_crm, write_back; did you mean direction?",
+        "customers.yaml:4: directoin: unknown key 'directoin'; expected one of bind, books, check, crm, direction, "
+        "fields, lines, mapping, neutral, to_books, to_crm, when_gone, write_back; did you mean direction?",
     ),
     "an unknown key of a field": (
         with_field("phone: {ownr: crm}"),
         "customers.yaml:11: fields.phone.ownr: unknown key 'ownr'; expected one of books, crm, default_books, "
-        "default_crm, length, owner, shorten, skip, to_books, to_crm, type, values; did you mean owner?",
+        "default_crm, length, owner, shorten, skip, to_books, to_crm, type, values, when_missing; did you mean owner?",
     ),
     "an unknown key deep inside": (
         {CUSTOMERS: ("opportunity_stage:", "oportunity_stage:")},

@@ -24,7 +24,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / f"acme{number}"
         shutil.copytree(ROOT / "mappings" / "acme", folder)
         company = folder / "company.yaml"
-        company.write_text(company.read_text().replace("company: acme\n", f"company: acme{number}\n"))
+        text = company.read_text().replace("company: acme\n", f"company: acme{number}\n")
+        company.write_text(text.replace("acme_", f"acme{number}_"))
     return root
 
 

@@ -32,6 +32,8 @@ class FakeSystem:
     resolves: list[Result] = field(default_factory=list)
     refuse: Callable[[Write], str | None] = lambda _: None
     forgets_keys: bool = False
+    tells_for: dt.timedelta | None = None  # how far back `changes` tells of deletions
+    deleted: dict[str, Record] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     ticks: int = 0
     made: int = 0
@@ -49,9 +51,8 @@ class FakeSystem:
         self.ticks += 1
         old = self.records.get(id_)
         version = str(int(old.version) + 1) if old else "1"
-        made = Record(
-            id_, {**(old.values if old else {}), **values}, version, self.now(), label=str(values.get("name"))
-        )
+        held = {**(old.values if old else {}), **values}
+        made = Record(id_, held, version, self.now(), label=str(held.get("name")), active=old is None or old.active)
         self.records[id_] = made
         return made
 
@@ -59,10 +60,33 @@ class FakeSystem:
         """Yield what changed in the window."""
         self.calls.append("changes")
         since, until = window.since or START, window.until or self.now() + dt.timedelta(days=1)
+        told = self.deleted.values() if self.tells_for is not None and window.since is not None else ()
+        reach = self.now() - (self.tells_for or dt.timedelta())
         found = [r for r in self.records.values() if r.modified is not None and since <= r.modified < until]
+        found += [r for r in told if r.modified is not None and max(since, reach) <= r.modified < until]
         found.sort(key=lambda record: record.modified or START)
         for start in range(0, len(found), page_size):
             yield found[start : start + page_size]
+
+    def delete(self, id_: str) -> None:
+        """Delete a record as a user of the system does."""
+        self.ticks += 1
+        del self.records[id_]
+        self.deleted[id_] = Record(id_, {}, f"deleted@{self.ticks}", self.now(), deleted=True, active=False)
+
+    def alter(self, id_: str, **state: bool) -> None:
+        """Make a record inactive or voided, or active again, as a user of the system does."""
+        made = self.put(id_)
+        self.records[id_] = replace(made, **state)  # type: ignore[arg-type]  # flags of a record, which are booleans
+
+    def existing(self, view: View, ids: Collection[str]) -> Collection[str]:
+        """Return the ids that there are."""
+        self.calls.append("existing")
+        return [each for each in ids if each in self.records]
+
+    def told_since(self, view: View) -> dt.datetime | None:
+        """Return since when deletions are told of."""
+        return self.now() - self.tells_for if self.tells_for is not None else None
 
     def complete(self, view: View, records: Sequence[Record]) -> Sequence[Record]:
         """Return them as they are."""
@@ -117,6 +141,8 @@ class FakeSystem:
         reason = self.refuse(write)
         if reason:
             return Outcome(write.key, Result.REJECTED, error=FixRecord(reason, code="6000", advice="Mend it."))
+        if write.op.removes:
+            return self._remove(write)
         if write.op is Op.UPDATE:
             old = self.records[write.target_id or ""]
             if write.version and write.version != old.version:
@@ -126,6 +152,18 @@ class FakeSystem:
             self.made += 1
             made = self.put(f"{self.name}-{self.made}", **dict(write.values))
         outcome = Outcome(write.key, Result.APPLIED, made.id, made.version, made.values)
+        self.answered[write.key] = outcome
+        return outcome
+
+    def _remove(self, write: Write) -> Outcome:
+        old = self.records.get(write.target_id or "")
+        if old is None or (write.version and write.version != old.version):
+            return Outcome(write.key, Result.STALE if old else Result.APPLIED, write.target_id)
+        if write.op is Op.DELETE:
+            self.delete(old.id)
+        else:
+            self.alter(old.id, **({"voided": True} if write.op is Op.VOID else {"active": False}))
+        outcome = Outcome(write.key, Result.APPLIED, old.id, getattr(self.records.get(old.id), "version", ""))
         self.answered[write.key] = outcome
         return outcome
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
+import sqlalchemy as sa
 
 from iw_operators.engine.model import Action
 from iw_operators.errors import FixRecord
+from iw_operators.ledger.tables import waiting
 from iw_operators.spec.models import Direction, FlowKind
 from iw_operators.systems.base import Batch
 from tests.sync.conftest import Bench
-from tests.sync.fakes import names
+from tests.sync.fakes import START, names
 
 pytestmark = pytest.mark.ledger
 
@@ -130,3 +134,21 @@ def test_every_record_read_has_a_row_with_why(filled: Bench) -> None:
     rows = [r for r in filled.ledger.log(company="acme") if r.operation != "write_back"]
     assert {r.source_id for r in rows} == set(filled.crm.records)
     assert all(r.why and r.fingerprint == "f1" and r.attempt == 1 for r in rows)
+
+
+@pytest.mark.feature("M2")
+def test_a_held_record_is_looked_at_again_after_a_while(filled: Bench) -> None:
+    """What a person decided on the other side is noticed without a change in the source, but not in every run."""
+    for ident in ("x1", "x2"):
+        filled.books.put(ident, name="Account 2", phone=None, note=None)
+    assert filled.run().counts["held"] == 1
+    del filled.books.records["x2"]
+    filled.ledger.index_put("acme", "customers", "books", [("x2", "", [])])
+    later = START + dt.timedelta(days=1)
+    assert filled.run(since=later).read == 0
+    minutes = filled.mapping.company.held_minutes
+    assert filled.ledger.waiting("acme", "customers", "crm", held_for=dt.timedelta(minutes=minutes)) == []
+    with filled.ledger.engine.begin() as connection:
+        connection.execute(sa.update(waiting).values(noted_at=START))
+    assert filled.run(since=later).read == 1
+    assert filled.ledger.references("acme", "customers", "crm", ["a2"]) == {"a2": "x1"}

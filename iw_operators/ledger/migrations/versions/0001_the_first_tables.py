@@ -149,6 +149,7 @@ def upgrade() -> None:
         sa.Column("ended_at", stamp, nullable=True),
         sa.ForeignKeyConstraint(["company", "run_id"], ["iw_run.company", "iw_run.id"], name="iw_batch_run_fkey"),
         sa.PrimaryKeyConstraint("id", name="iw_batch_pkey"),
+        sa.UniqueConstraint("company", "id", name="iw_batch_company_id_key"),
     )
     op.create_index("iw_batch_key_ix", "iw_batch", ["company", "mapping", "key"])
     op.create_index(
@@ -220,9 +221,17 @@ def upgrade() -> None:
         blank("code"),
         blank("message"),
         sa.Column("ended_at", stamp, nullable=True),
-        sa.ForeignKeyConstraint(["batch_id"], ["iw_batch.id"], name="iw_intent_batch_id_fkey", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["company", "batch_id"],
+            ["iw_batch.company", "iw_batch.id"],
+            name="iw_intent_batch_fkey",
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("batch_id", "position", name="iw_intent_pkey"),
         sa.UniqueConstraint("batch_id", "key", name="iw_intent_batch_id_key_key"),
+    )
+    op.create_foreign_key(
+        "iw_query_start_history_run_fkey", "iw_query_start_history", "iw_run", ["company", "run_id"], ["company", "id"]
     )
 
 
@@ -234,8 +243,8 @@ def downgrade() -> None:
         "iw_log",
         "iw_batch",
         "iw_waiting",
-        "iw_run",
         "iw_query_start_history",
+        "iw_run",
         "iw_query_start",
         "iw_index_state",
         "iw_index_key",
