@@ -9,8 +9,10 @@ STAMP  := $(VENV)/.installed
 export PYTHONPATH := .:include
 # Some libraries create this folder at import when the system has not.
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.run/xdg
+# Airflow is a dozen processes; without compiled files each of them compiles all of Airflow again at every start.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-all sandbox lint bench clean
+.PHONY: help install demo test test-all chaos sandbox docs lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,22 +37,31 @@ demo: $(STAMP) ## sandboxes, Airflow and the flows of company acme; Ctrl-C ends 
 	@$(BIN)/python -m demo $(if $(ONCE),--once) $(if $(COMPANY),--company $(COMPANY))
 
 test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures" $(ARGS)
-	@$(BIN)/python -m pytest -m "e2e or figures" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
+	@$(BIN)/python -m pytest -m "e2e or figures or chaos" $(ARGS)
 
-test-all: test ## as test (long runs are added here)
+test-all: test ## as test, and the long runs
+	@$(MAKE) --no-print-directory chaos KILLS=200
+
+chaos: $(STAMP) ## kill workers between faulty sandboxes, then compare both sides (KILLS=20, SEED=, PLAIN=1: a plain writer)
+	@$(BIN)/python -m chaos --kills $(or $(KILLS),20) $(if $(SEED),--seed $(SEED)) $(if $(PLAIN),--plain)
 
 sandbox: $(STAMP) ## the sandboxes alone, on loopback
 	@$(BIN)/python -m sandbox
 
-lint: $(STAMP) ## ruff, mypy --strict, the laws
+docs: $(STAMP) ## write the documents that are made from data (docs/errors.md)
+	@$(BIN)/python -m iw_operators.errors.docs
+
+lint: $(STAMP) ## ruff, mypy --strict, the laws, the dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy iw_operators include dags plugins tests
 	@$(BIN)/python -m pytest -q tests/laws
+	@$(BIN)/python -m local.audit
 
 bench: $(STAMP) ## the figures, written to .run/bench.json
-	@$(BIN)/python -m pytest -q -m figures tests/figures
+	@IW_BENCH=.run/bench.json $(BIN)/python -m pytest -q -m figures tests/figures
+	@echo "written to .run/bench.json"
 
 clean: ## remove .run (the demo's data) and caches
 	rm -rf .run .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -127,6 +127,11 @@ class Stage:
         url = self.crm_url if side == "crm" else self.books_url
         return int(httpx.get(f"{url}/_sandbox/stats", timeout=60).json()["requests"])
 
+    def pass_time(self, seconds: float) -> None:
+        """Move both sandboxes' clocks on. Creatio's sessions, which live by the real time, do not notice."""
+        self.books_sandbox.clock.advance(seconds)
+        self.crm_sandbox.clock.set(self.crm_sandbox.clock.now() + dt.timedelta(seconds=seconds))
+
     def fault(self, side: str, **spec: Any) -> None:
         """Arm a fault."""
         url = self.crm_url if side == "crm" else self.books_url
@@ -142,14 +147,18 @@ def stage(
     crm: Mapping[str, Any] | None = None,
     books: Mapping[str, Any] | None = None,
     company: str = "acme",
+    around: Callable[[Any], Any] = lambda sandbox: sandbox,
 ) -> Iterator[Stage]:
-    """Serve both sandboxes with `world`. `crm` and `books` are options of their `make`."""
+    """Serve both sandboxes with `world`. `crm` and `books` are options of their `make`.
+
+    :param around: what each sandbox is wrapped in, `Hostile` for example.
+    """
     spec, errors = load_company(MAPPINGS / company)
     assert spec is not None, errors
     assert not errors
     with ExitStack() as stack:
-        crm_running = stack.enter_context(serve(sandbox.creatio.make(world, **(crm or {}))))
-        books_running = stack.enter_context(serve(sandbox.quickbooks_online.make(world, **(books or {}))))
+        crm_running = stack.enter_context(serve(around(sandbox.creatio.make(world, **(crm or {})))))
+        books_running = stack.enter_context(serve(around(sandbox.quickbooks_online.make(world, **(books or {})))))
         made = Stage(
             crm_running.url,
             books_running.url,

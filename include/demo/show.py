@@ -12,10 +12,13 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from iw_operators.shown import shown
 from local.airflow import USERS
 
 if TYPE_CHECKING:
-    from demo.stack import FirstRun, Stack
+    from demo.runs import FirstRun
+    from iw_operators.spec.resolved import CompanySpec
+    from local.stack import Stack
 
 ACTIONS = ("created", "updated", "unchanged", "skipped", "held", "rejected", "unknown")
 MARKS = {"success": "✓", "failed": "✗", "running": "…", "upstream_failed": "✗", "skipped": "–"}
@@ -42,9 +45,15 @@ class Progress:
         if self._status:
             self._status.stop()
 
+    def pause(self) -> None:
+        """Take the line away until the next `say`."""
+        if self._status:
+            self._status.stop()
+
     def say(self, text: str) -> None:
         """Show what is being done now."""
         if self._status:
+            self._status.start()
             self._status.update(escape(text))
         elif text.split("(")[0] != self._last:
             self._last = text.split("(")[0]
@@ -60,16 +69,15 @@ class Progress:
         self.console.print(f"[{colour}]{MARKS[state]}[/] {flow} [dim]{time.monotonic() - self._began:.0f} s[/]")
 
 
-def summary(console: Console, stack: Stack, runs: Sequence[FirstRun]) -> bool:
+def summary(console: Console, stack: Stack, spec: CompanySpec, runs: Sequence[FirstRun]) -> bool:
     """Print what the runs did and where to look; return whether all of them succeeded."""
-    assert stack.ledger and stack.airflow  # noqa: S101, PT018  the stack is up
     table = Table(title="What the first runs did", title_justify="left")
     table.add_column("flow / mapping", no_wrap=True)
     for heading in ("read", *ACTIONS):
         table.add_column(heading, justify="right")
     ids = []
     for run in runs:
-        run_id = stack.ledger.find_run(stack.spec.company.company, run.flow, run.run_id)
+        run_id = stack.ledger.find_run(spec.company.company, run.flow, run.run_id)
         if run_id is None:
             table.add_row(run.flow, style="red")
             continue
@@ -79,14 +87,20 @@ def summary(console: Console, stack: Stack, runs: Sequence[FirstRun]) -> bool:
             counts = [str(line.counts.get(action, 0)) for action in ACTIONS]
             table.add_row(f"  {line.mapping}", str(line.read), *counts)
     console.print(table)
+    for run in runs:
+        if run.state != "success":
+            run_id = stack.ledger.find_run(spec.company.company, run.flow, run.run_id)
+            why = stack.ledger.error(run_id) if run_id is not None else ""
+            text = escape(shown(why or "See its log in Airflow."))
+            console.print(f"\n[red]{run.flow} failed.[/] {text}", soft_wrap=True)
     rejected = stack.ledger.rejections(ids, TELLING)
     if rejected:
         console.print("\n[bold]What did not go through, and what to do[/]")
     for row in rejected:
-        console.print(f"\n[yellow]{escape(row.mapping)}[/] {escape(row.label or row.source_id)}", soft_wrap=True)
-        console.print(f"  {escape(row.why)}", soft_wrap=True)
+        console.print(f"\n[yellow]{escape(row.mapping)}[/] {escape(shown(row.label or row.source_id))}", soft_wrap=True)
+        console.print(f"  {escape(shown(row.why))}", soft_wrap=True)
         if row.advice:
-            console.print(f"  [dim]What to do:[/] {escape(row.advice)}", soft_wrap=True)
+            console.print(f"  [dim]What to do:[/] {escape(shown(row.advice))}", soft_wrap=True)
     console.print(f"\n[bold]Airflow[/]    {stack.airflow.url}   user [bold]admin[/], password [bold]admin[/]")
     others = ", ".join(f"{user} ({role})" for user, role in USERS.items() if user != "admin")
     console.print(f"           also: {others}; the password is the user's name")

@@ -24,7 +24,7 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 8.0
 USERS = {"admin": "admin", "oper": "op", "view": "viewer"}  # user: role; the password is the user's name
 
 
@@ -48,13 +48,11 @@ def port_is_free(port: int) -> bool:
 
 @dataclass(slots=True)
 class LocalAirflow:
-    """One Airflow. `metadata_url` and `ledger_url` are SQLAlchemy URLs; `connections` are in Airflow's JSON form."""
+    """One Airflow. `metadata_url` is an SQLAlchemy URL."""
 
     home: Path
     metadata_url: str
-    ledger_url: str
     port: int
-    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mappings: Path = REPOSITORY / "mappings"
     dags: Path = REPOSITORY / "dags"
     extra_env: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +60,7 @@ class LocalAirflow:
     trigger_log_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     _log: IO[bytes] | None = None
-    _token: str = ""
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -100,38 +98,33 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": self._secret("api.key"),
-            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt.key"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret("jwt.key", 64),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.worker_log_port),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self.trigger_log_port),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",  # tasks that a stop has cut off begin again soon
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
+            # A task that a stop has cut off may begin again before the API server listens.
+            "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "30",
+            "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
             "AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER": str(self.mappings),
             **self.extra_env,
         }
 
-    def _secret(self, name: str) -> str:
+    def _secret(self, name: str, size: int = 32) -> str:
         file = self.home / name
         if not file.exists():
             self.home.mkdir(parents=True, exist_ok=True)
             file.touch(mode=0o600)
-            file.write_text(base64.urlsafe_b64encode(os.urandom(32)).decode())
+            file.write_text(base64.urlsafe_b64encode(os.urandom(size)).decode())
         return file.read_text()
 
-    def prepare(self) -> None:
-        """Make the home, migrate both databases, import connections and pools. Repeating it changes nothing."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        passwords = self.home / "passwords.json"
-        passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({user: user for user in USERS}))
-        self.run_python("-m", "local.setup", stdin=json.dumps(dict(self.connections)))
-
-    def run_python(self, *arguments: str, stdin: str = "") -> str:
+    def run_python(self, *arguments: str) -> str:
         """Run this Python in Airflow's environment; return what it printed. Raises RuntimeError with its errors."""
         done = subprocess.run(  # noqa: S603  our own program with our own arguments
             [sys.executable, *arguments],
             env=self.environment(),
-            input=stdin,
             capture_output=True,
             text=True,
             cwd=REPOSITORY,
@@ -153,8 +146,12 @@ class LocalAirflow:
             check=False,
         )
 
-    def start(self, tick: Callable[[float], None] = lambda _: None) -> None:
-        """Start all components and wait until they are healthy; `tick` is told the seconds that have passed."""
+    def launch(self) -> None:
+        """Start all components, which make or migrate the metadata database; returns at once."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        passwords = self.home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({user: user for user in USERS}))
         self._log = self.log_file.open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
@@ -165,15 +162,21 @@ class LocalAirflow:
             cwd=self.home,
             start_new_session=True,
         )
+
+    def wait(self, tick: Callable[[float], None] = lambda _: None) -> None:
+        """Wait until all components are healthy; `tick` is told the seconds that have passed.
+
+        Raises RuntimeError with the end of the log.
+        """
         began = time.monotonic()
         while not self.healthy():
             passed = time.monotonic() - began
-            if self.process.poll() is not None or passed > START_SECONDS:
+            if self.process is None or self.process.poll() is not None or passed > START_SECONDS:
                 tail = self.log_file.read_text(errors="replace")[-3000:]
                 msg = f"Airflow did not become healthy; the end of {self.log_file}:\n{tail}"
                 raise RuntimeError(msg)
             tick(passed)
-            time.sleep(0.5)
+            time.sleep(0.3)
 
     def healthy(self) -> bool:
         """Tell whether scheduler, triggerer, DAG processor and API answer that they are well."""
@@ -190,33 +193,58 @@ class LocalAirflow:
         """Stop every process of this Airflow, task processes included."""
         if self.process is None:
             return
+        # Only the parent is told, which ends the others in order: a signal to all of them makes the scheduler hang.
         family = _family(self.process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGINT)
-        family |= _family(self.process.pid)
-        _, left = psutil.wait_procs(list(family), timeout=STOP_SECONDS / 3)
+        self.process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=STOP_SECONDS)  # longer while a task runs: the scheduler waits for it in vain
+        left = family | _family(self.process.pid)
         for kind in (signal.SIGTERM, signal.SIGKILL):
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(kind)
-            _, left = psutil.wait_procs(left, timeout=STOP_SECONDS / 3)
-        self.process.wait(timeout=STOP_SECONDS)
+            _, left = psutil.wait_procs(left, timeout=STOP_SECONDS)
+        self.process.wait()
         self.process = None
         if self._log:
             self._log.close()
 
     def api(self, method: str, path: str, *, user: str = "admin", **arguments: Any) -> httpx.Response:
         """Call the REST API (`path` without `/api/v2`) as one of `USERS`."""
-        token = httpx.post(f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=30.0)
-        token.raise_for_status()
-        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
-        return httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60.0, **arguments)
+        return self.request(method, f"/api/v2{path}", user=user, **arguments)
+
+    def request(self, method: str, path: str, *, user: str = "admin", **arguments: Any) -> httpx.Response:
+        """Call anything that this Airflow serves, as one of `USERS`."""
+        answer = self._request(method, path, user, arguments)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and self._tokens.pop(user, ""):
+            answer = self._request(method, path, user, arguments)
+        return answer
+
+    def _request(self, method: str, path: str, user: str, arguments: Mapping[str, Any]) -> httpx.Response:
+        if user not in self._tokens:
+            answer = httpx.post(f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=30.0)
+            answer.raise_for_status()
+            self._tokens[user] = answer.json()["access_token"]
+        headers = {"Authorization": f"Bearer {self._tokens[user]}"}
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60.0, **arguments)
 
     def get(self, path: str, **arguments: Any) -> Any:
         """Return the JSON answer of a GET; raises httpx.HTTPStatusError."""
         answer = self.api("GET", path, **arguments)
         answer.raise_for_status()
         return answer.json()
+
+    def connect(self, connections: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make or replace connections, each in Airflow's JSON form. Raises RuntimeError with Airflow's words."""
+        entities = [
+            {**body, "connection_id": conn_id, "extra": json.dumps(body.get("extra", {}))}
+            for conn_id, body in connections.items()
+        ]
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": entities}
+        answer = self.api("PATCH", "/connections", json={"actions": [action]})
+        if answer.is_error or answer.json()["create"]["errors"]:
+            msg = f"Airflow does not take the connections {', '.join(connections)}: {answer.text}"
+            raise RuntimeError(msg)
 
     def unpause(self, dag_id: str, *, paused: bool = False) -> None:
         """Unpause (or pause) a DAG."""
@@ -247,8 +275,10 @@ class LocalAirflow:
 
 
 def _family(pid: int) -> set[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return {parent, *parent.children(recursive=True)}
-    except psutil.NoSuchProcess:
-        return set()
+    """Return a process that leads a session, its descendants, and whoever else is of that session."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if pid in (process.pid, os.getsid(process.pid)):
+                found |= {process, *process.children(recursive=True)}
+    return found

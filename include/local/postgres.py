@@ -39,7 +39,13 @@ log = structlog.get_logger(__name__)
 
 USER = "postgres"
 ACCOUNTS = ("postgres", "nobody", "daemon")  # tried in this order when run as root
-SETTINGS = {"max_connections": "200", "timezone": "UTC", "log_timezone": "UTC", "jit": "off"}
+SETTINGS = {
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "jit": "off",
+    "autovacuum_naptime": "5s",  # tables are filled in seconds here; until they are counted, plans are guesses
+}
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0

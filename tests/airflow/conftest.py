@@ -192,6 +192,16 @@ class Memory:
             outcomes.append(Outcome(write.key, Result.APPLIED, id_, "1", record.values))
         return outcomes
 
+    def existing(self, view: View, ids: Collection[str]) -> Collection[str]:
+        """Have all of them."""
+        del view
+        return ids
+
+    def told_since(self, view: View) -> dt.datetime | None:
+        """Tell of no deletions."""
+        del view
+        return None
+
     def resolve(self, batch: Batch) -> Sequence[Outcome]:
         """Nothing of it arrived."""
         return [Outcome(write.key, Result.REJECTED) for write in batch.writes]

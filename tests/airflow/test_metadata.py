@@ -73,8 +73,8 @@ def test_an_import_error_leaves_the_other_dags_active(tmp_path: Path, monkeypatc
         folder = tmp_path / company
         folder.mkdir()
         (folder / "company.yaml").write_text(
-            f"company: {company}\ncrm: {{system: creatio, connection: c}}\n"
-            "books: {system: quickbooks_online, connection: b}\n"
+            f"company: {company}\ncrm: {{system: creatio, connection: {company}_crm}}\n"
+            f"books: {{system: quickbooks_online, connection: {company}_books}}\n"
         )
         (folder / "customers.yaml").write_text(f"mapping: customers\ncrm: {customers}\nbooks: Customer\n")
         (folder / "flows.yaml").write_text("flows:\n  CRAcct2QBCust: {mappings: [customers]}\n")

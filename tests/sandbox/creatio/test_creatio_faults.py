@@ -142,5 +142,5 @@ def test_the_airflow_connection_names_this_sandbox() -> None:
     """The connection holds what signs in here."""
     connection = airflow_connection("http://127.0.0.1:8101")
     assert connection["conn_type"] == "creatio"
-    assert connection["host"] == "http://127.0.0.1:8101"
+    assert (connection["schema"], connection["host"], connection["port"]) == ("http", "127.0.0.1", 8101)
     assert (connection["login"], connection["password"]) == ("Supervisor", "Supervisor1!")

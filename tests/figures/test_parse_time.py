@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.figures.noting import Figures
+
+pytestmark = pytest.mark.figures
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPANIES = 40
 SECONDS = 0.6  # for 200 flows, beyond importing Airflow
@@ -37,24 +41,24 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir()
         for file in (REPOSITORY / "mappings" / "acme").glob("*.yaml"):
             text = file.read_text().replace("company: acme", f"company: {folder.name}")
-            (folder / file.name).write_text(text)
+            (folder / file.name).write_text(text.replace("acme_", f"{folder.name}_"))
         flows = (folder / "flows.yaml").read_text()
         heads = [match.start() for match in re.finditer(r"^  \w+:", flows, re.MULTILINE)]
         (folder / "flows.yaml").write_text(flows[: heads[5]] if len(heads) > 5 else flows)
     return root
 
 
-def test_two_hundred_flows_are_built_in_little_time(many: Path) -> None:
+def test_two_hundred_flows_are_built_in_little_time(many: Path, figures: Figures) -> None:
     """200 flows cost at most 0.6 s of processor time beyond importing Airflow; a worker's one costs a tenth of that."""
-    best: tuple[float, float] = (99.0, 99.0)
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(many)], env=dict(os.environ), capture_output=True, text=True, check=True
-        )
-        count, everything, one, same = done.stdout.split()[-4:]
-        assert (count, same) == ("200", "True")
-        best = min(best, (float(everything), float(one)))
-        if best[0] <= SECONDS:
-            break
-    assert best[0] <= SECONDS
-    assert best[1] <= SECONDS / 10
+    everything, one = zip(*(_measured(many) for _ in range(3)), strict=True)
+    figures.note("parse.200", min(everything), "s", "building 200 flows beyond importing Airflow", at_most=SECONDS)
+    figures.note("parse.1", min(one), "s", "the same for one of them, as a worker does", at_most=SECONDS / 10)
+
+
+def _measured(root: Path) -> tuple[float, float]:
+    """Return the processor time of building all flows, and one, in a process of its own."""
+    command = [sys.executable, "-c", MEASURE, str(root)]
+    done = subprocess.run(command, env=dict(os.environ), stdout=subprocess.PIPE, text=True, check=True)
+    count, everything, one, same = done.stdout.split()[-4:]
+    assert (count, same) == ("200", "True")
+    return float(everything), float(one)

@@ -1,0 +1,65 @@
+"""The specs of the end-to-end tests: a copy of acme, and companies of which each has one thing wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from local.airflow import REPOSITORY
+from sandbox import creatio, quickbooks_online
+
+FLOW: Final = "QBItem2CRProd"
+WRONG: Final = ("noconn", "nopass", "nosecret", "down", "htmlcrm", "htmlbooks")
+BROKEN: Final = "broken"
+DAY_MS: Final = 86_400_000
+
+
+def write_specs(folder: Path) -> None:
+    """Fill a mappings folder: `acme`, those of `WRONG`, and one whose specs have errors.
+
+    The scheduled flows run once a day, so that no run begins by itself in the middle of a test.
+    """
+    shutil.copytree(REPOSITORY / "mappings" / "acme", folder / "acme")
+    flows = yaml.safe_load((folder / "acme" / "flows.yaml").read_text("utf-8"))
+    for flow in flows["flows"].values():
+        if "interval_ms" in flow:
+            flow["interval_ms"] = DAY_MS
+    _write(folder / "acme" / "flows.yaml", flows)
+    for company in (*WRONG, BROKEN):
+        (folder / company).mkdir()
+        shutil.copy(folder / "acme" / "items.yaml", folder / company)
+        spec = yaml.safe_load((folder / "acme" / "company.yaml").read_text("utf-8"))
+        spec["company"] = company
+        for side in ("crm", "books"):
+            spec[side]["connection"] = f"{company}_{side}"
+        _write(folder / company / "company.yaml", spec)
+        _write(folder / company / "flows.yaml", {"flows": {FLOW: {"mappings": ["items"], "direction": "to_crm"}}})
+    mistaken = (folder / BROKEN / "items.yaml").read_text("utf-8").replace("bind: {by: id,", "bind: {bye: id,")
+    (folder / BROKEN / "items.yaml").write_text(mistaken, "utf-8")
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(yaml.safe_dump(content), "utf-8")
+
+
+def wrong_connections(crm_url: str, books_url: str, *, down: int, html: str) -> dict[str, dict[str, Any]]:
+    """Return the connections of the companies in `WRONG`.
+
+    :param down: a port that nothing listens on.
+    :param html: one that answers everything with an HTML page.
+    """
+    made = {}
+    for company in WRONG:
+        made[f"{company}_crm"] = creatio.airflow_connection(crm_url)
+        made[f"{company}_books"] = quickbooks_online.airflow_connection(books_url)
+    del made["noconn_books"]
+    made["nopass_crm"]["password"] = "not the password"
+    made["nosecret_books"]["password"] = "not the secret"
+    made["down_crm"]["port"] = down
+    made["htmlcrm_crm"]["port"] = urlsplit(html).port
+    made["htmlbooks_books"]["extra"]["base_url"] = html
+    return made

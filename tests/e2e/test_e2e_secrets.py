@@ -1,0 +1,129 @@
+"""After everything has run, well and badly: no secret in any file, table, answer or process list (law 6)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from iw_operators.state import PREFIX
+from local.airflow import REPOSITORY
+from sandbox.creatio import Options as CreatioOptions
+from sandbox.quickbooks_online import Options as QuickBooksOptions
+from tests.e2e.companies import FLOW
+from tests.e2e.running import Site
+from tests.security.kit import dump
+
+pytestmark = [pytest.mark.e2e, pytest.mark.feature("S6")]
+
+KEYS = {"fernet.key", "api.key", "jwt.key", "passwords.json"}  # Airflow's own keys, in files that only we may read
+READ_STATE = f"""
+import json
+from airflow.models import Variable
+from airflow.utils.session import create_session
+with create_session() as session:
+    print(json.dumps([v.get_val() for v in session.query(Variable).filter(Variable.key.startswith("{PREFIX}"))]))
+"""
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in JSON, also in JSON that is text itself."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from texts(each)
+    elif isinstance(value, str) and value.startswith(("{", "[")):
+        yield from texts(json.loads(value))
+    elif isinstance(value, str):
+        yield value
+
+
+def secrets(site: Site) -> set[str]:
+    """Return what both systems are signed in with, the tokens and cookies of now, and Airflow's own keys."""
+    kept = json.loads(site.airflow.run_python("-c", READ_STATE).splitlines()[-1])
+    states = [json.loads(each) for each in kept]
+    assert len(states) >= 2
+    found = {text for state in states for name, value in state.items() if _is_secret(name) for text in texts(value)}
+    home = site.airflow.home
+    found |= {(home / name).read_text().strip() for name in KEYS if name.endswith(".key") and (home / name).exists()}
+    books = QuickBooksOptions()
+    found |= {CreatioOptions().password, books.client_secret, books.refresh_token, "not the password", "not the secret"}
+    return {text for text in found if len(text) > 7 and text not in (CreatioOptions().user, "not.a.token")}
+
+
+def _is_secret(name: str) -> bool:
+    return name in ("cookies", "token", "access_token", "refresh_token")
+
+
+def files(site: Site) -> Iterator[tuple[str, str]]:
+    """Yield every file of the stack but the database's and the vendors' own data."""
+    home = site.stack.home
+    apart = {home / "postgres", home / "sandbox"}
+    for path in home.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.name not in KEYS and not apart & set(path.parents):
+            yield path.relative_to(home).as_posix(), path.read_bytes().decode("utf-8", "replace")
+
+
+def tables(url: str) -> Iterator[tuple[str, str]]:
+    """Yield every table of a database as text."""
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
+    with engine.connect() as connection:
+        for name in sa.inspect(engine).get_table_names():
+            rows = connection.scalars(sa.text(f'SELECT t::text FROM "{name}" t'))  # noqa: S608  names of tables that are there
+            yield f"table {name}", "\n".join(map(str, rows))
+    engine.dispose()
+
+
+def processes(site: Site) -> str:
+    """Return the command line of every process of the stack, as anybody on the machine sees it."""
+    lines = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        environment = process.info["environ"] or {}
+        if str(site.stack.home) in json.dumps([process.info["cmdline"], environment.get("AIRFLOW_HOME", "")]):
+            lines.append(" ".join(process.info["cmdline"] or []))
+    assert lines
+    return "\n".join(lines)
+
+
+def in_debug(site: Site, *arguments: str) -> str:
+    """Run an Airflow command with everything logged at DEBUG; return what it printed."""
+    environment = site.airflow.environment() | {
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "",
+    }
+    command = [sys.executable, "-m", "airflow", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=REPOSITORY)
+    return done.stdout + done.stderr
+
+
+def test_no_secret_is_anywhere(site: Site, tmp_path: Path) -> None:
+    """Task logs, component logs, metadata (XCom, variables, audit log), ledger, REST answers, commands, processes."""
+    for company in ("nopass", "nosecret"):
+        assert site.finish(site.start(FLOW, company=company)).state == "failed"
+    run = site.run(FLOW)
+    shown = {
+        "processes": processes(site),
+        "dags test at DEBUG": in_debug(site, "dags", "test", f"acme.{FLOW}"),
+        "dags test of a failure": in_debug(site, "dags", "test", f"nosecret.{FLOW}"),
+        "iw log": in_debug(site, "iw", "log", "acme"),
+        "connections": json.dumps(site.airflow.get("/connections")),
+        "variables": json.dumps(site.airflow.get("/variables")),
+        "xcom": json.dumps(site.airflow.get(f"{run.path}/taskInstances/~/xcomEntries", params={"limit": 100})),
+        "ledger": dump(site.stack.ledger),
+        **dict(tables(site.stack.postgres.url("airflow"))),
+        **dict(files(site)),
+    }
+    logs = [name for name in shown if name.endswith(".log")]
+    assert len(logs) > 5
+    assert "page done" in shown["dags test at DEBUG"]
+    assert "invalid_client" in shown["dags test of a failure"]
+    for secret in secrets(site):
+        for name, text in shown.items():
+            at = text.find(secret)
+            assert at < 0, f"{name}: {text[max(0, at - 200) : at + 200].replace(secret, '<SECRET>')}"
