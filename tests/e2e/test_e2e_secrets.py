@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,7 +17,7 @@ from local.airflow import REPOSITORY
 from sandbox.creatio import Options as CreatioOptions
 from sandbox.quickbooks_online import Options as QuickBooksOptions
 from tests.e2e.companies import FLOW
-from tests.e2e.running import Site
+from tests.e2e.running import Run, Site
 from tests.security.kit import dump
 
 pytestmark = [pytest.mark.e2e, pytest.mark.feature("S6")]
@@ -102,11 +101,12 @@ def in_debug(site: Site, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_no_secret_is_anywhere(site: Site, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_no_secret_is_anywhere(site: Site, first: dict[str, Run]) -> None:
     """Task logs, component logs, metadata (XCom, variables, audit log), ledger, REST answers, commands, processes."""
-    for company in ("nopass", "nosecret"):
-        assert site.finish(site.start(FLOW, company=company)).state == "failed"
-    run = site.run(FLOW)
+    begun = [site.start(FLOW, company=company) for company in ("nopass", "nosecret")]
+    assert {site.finish(each).state for each in begun} == {"failed"}
+    run = first[FLOW]
     shown = {
         "processes": processes(site),
         "dags test at DEBUG": in_debug(site, "dags", "test", f"acme.{FLOW}"),
@@ -121,8 +121,9 @@ def test_no_secret_is_anywhere(site: Site, tmp_path: Path) -> None:
     }
     logs = [name for name in shown if name.endswith(".log")]
     assert len(logs) > 5
-    assert "page done" in shown["dags test at DEBUG"]
-    assert "invalid_client" in shown["dags test of a failure"]
+    assert "[debug" in shown["dags test at DEBUG"]
+    for word in ("mapping done", "invalid_client"):  # the net has caught runs that went well and runs that did not
+        assert any(word in shown[name] for name in logs)
     for secret in secrets(site):
         for name, text in shown.items():
             at = text.find(secret)

@@ -103,14 +103,14 @@ def test_the_same_seed_is_the_same_day() -> None:
     """At a rate above 0 faults strike by chance, the same ones for the same seed; at 0 none do."""
     struck = []
     for seed in (5, 5, 6):
-        with serve(Hostile(Plain(), seed=seed, rate=0.02, kinds=ANSWERS, without=["bomb"])) as running:
-            with httpx.Client() as client:
-                for _ in range(60):
-                    with contextlib.suppress(httpx.HTTPError):
-                        client.get(f"{running.url}/x")
-                struck.append(list(running.sandbox.struck))
-                running.sandbox.rate = 0.0
-                assert [client.get(f"{running.url}/x").json() for _ in range(20)] == [ROWS] * 20
+        hostile = Hostile(Plain(), seed=seed, rate=0.02, kinds=ANSWERS, without=["bomb"])
+        with serve(hostile) as running, httpx.Client() as client:
+            for _ in range(60):
+                with contextlib.suppress(httpx.HTTPError):
+                    client.get(f"{running.url}/x")
+            struck.append(list(running.sandbox.struck))
+            running.sandbox.rate = 0.0
+            assert [client.get(f"{running.url}/x").json() for _ in range(20)] == [ROWS] * 20
     assert struck[0] == struck[1] != struck[2]
     assert len(struck[0]) > 5
     assert "bomb" not in struck[0]

@@ -2,7 +2,8 @@
 
 Creatio has no idempotency key and no version check. A create carries an Id made from its key, so that sending it
 twice cannot make two records; an update sets fields, so that repeating it changes nothing. Not promised: an edit by
-a user between our reading and our writing of the same field is overwritten.
+a user between our reading and our writing of the same field is overwritten; and an update of a killed task that was
+still on its way when the next one had looked and written newer values overwrites these when it arrives.
 """
 
 from __future__ import annotations
