@@ -44,6 +44,8 @@ def main() -> int:
             verdict = plain.judged(house, runs=max(options.kills // 2, 4), seed=options.seed, harm=True)
             counts = f"duplicates {len(verdict.duplicates)}, lost {len(verdict.lost)}"
             print(f"a plain writer: {counts}  (SEED={options.seed})", flush=True)  # noqa: T201  likewise
+            if options.home is None:
+                shutil.rmtree(home, ignore_errors=True)
             return 0 if verdict.duplicates or verdict.lost else 1
         until = began + 60 * options.minutes
         outcome = Campaign(house, kills=options.kills, seed=options.seed, until=until, say=say).go()
