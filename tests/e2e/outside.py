@@ -56,8 +56,11 @@ class Crm:
 
     def sale(self, name: str, prices: list[int]) -> tuple[str, str]:
         """Make an account with a won opportunity; return the ids of both."""
-        account = self.create("Account", Name=name, UsrActive=True)
+        account = self.create("Account", Name=name, UsrActive=True, UsrCurrencyId=self._dollars())
         return account, self.sell(account, f"{name} order", prices)
+
+    def _dollars(self) -> str:
+        return str(self.one("Currency", filter="ShortName eq 'USD'", select="Id")["Id"])
 
     def sell(self, account: str, title: str, prices: list[int]) -> str:
         """Make a won opportunity of an account, one line a price; return its id."""
@@ -66,7 +69,7 @@ class Crm:
             Title=title,
             AccountId=account,
             StageId=self.one("OpportunityStage", filter="Name eq 'Closed won'", select="Id")["Id"],
-            UsrCurrencyId=self.one("Currency", filter="ShortName eq 'USD'", select="Id")["Id"],
+            UsrCurrencyId=self._dollars(),
         )
         product = self.one("Product", filter="Name eq 'Consulting hour'", select="Id")["Id"]
         for price in prices:

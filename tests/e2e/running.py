@@ -86,14 +86,15 @@ class Site:
 
     def task_process(self) -> psutil.Process:
         """Return the process of the only task that is running."""
-        parent = psutil.Process(self.airflow.process.pid)
-        workers = [p for p in parent.children(recursive=True) if "LocalExecutor" in title(p)]
-        (task,) = [child for worker in workers for child in worker.children() if "LocalExecutor" not in title(child)]
+        everyone = psutil.Process(self.airflow.process.pid).children(recursive=True)
+        (scheduler,) = [process for process in everyone if title(process).endswith("airflow scheduler")]
+        workers = [process for process in scheduler.children() if "LocalExecutor" in title(process)]
+        (task,) = [child for worker in workers for child in worker.children() if title(child)]
         return task
 
 
 def title(process: psutil.Process) -> str:
-    """Return how a process calls itself; empty when it is gone."""
+    """Return how a process calls itself; empty when it is gone, or a zombie."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:

@@ -84,7 +84,7 @@ def test_another_demo_starts_in_seconds_and_finds_nothing_to_change(folder: Fold
     for flow, mappings in demo.table().items():
         for mapping, counts in mappings.items():
             assert (flow, mapping, counts["created"], counts["updated"]) == (flow, mapping, 0, 0)
-    assert seconds < 90  # 25 on an idle machine with two cores
+    assert seconds < 180  # 25 to 30 on two idle cores
 
 
 def test_the_tasks_logs_are_json_without_customer_data(folder: Folder) -> None:
