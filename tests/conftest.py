@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from iw_operators.ledger.database import make_engine
+from iw_operators.ledger.flow_tables import metadata
 from iw_operators.ledger.store import Ledger
-from iw_operators.ledger.tables import metadata
 from local.postgres import Postgres
 
 

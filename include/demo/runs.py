@@ -53,10 +53,11 @@ def _new_run(airflow: LocalAirflow, dag_id: str, before: Collection[str]) -> str
     """Return a run in work, or the one that the scheduler makes because it is due; otherwise trigger one."""
     deadline = time.monotonic() + SCHEDULER_SECONDS
     while time.monotonic() < deadline:
+        due = _due(airflow.get(f"/dags/{dag_id}"))  # asked first: the scheduler may make the run between two questions
         for run in airflow.runs(dag_id):
             if run["dag_run_id"] not in before or run["state"] in {"queued", "running"}:
                 return str(run["dag_run_id"])
-        if not _due(airflow.get(f"/dags/{dag_id}")):
+        if not due:
             break
         time.sleep(0.3)
     return airflow.trigger(dag_id)

@@ -6,16 +6,19 @@ The models check what can be seen in one file. What needs other files (catalogue
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from iw_operators.spec.catalogue import FieldType, Model
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
 CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", max_length=254)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
 
 
@@ -48,6 +51,60 @@ class Operations(StrEnum):
     UPDATE_ONLY = "update_only"
 
 
+class Environment(StrEnum):
+    """Which installation a company's flows run in; shown wherever its flows are, and in the subject of its mails."""
+
+    PRODUCTION_A = "production_a"
+    PRODUCTION_B = "production_b"
+    PRODUCTION_C = "production_c"
+    PRODUCTION_D = "production_d"
+    DEVELOPMENT = "development"
+
+
+class SleepWindow(Model):
+    """Hours of the day in which no run starts, in the company's time zone; it may reach over midnight.
+
+    A run that is at work when it begins ends its page and stops.
+    """
+
+    from_: dt.time = Field(alias="from")
+    to: dt.time
+
+
+class StopScheduled(StrEnum):
+    """When a company's scheduled flows pause themselves (R7)."""
+
+    NEVER = "never"
+    AFTER_CONNECTION_FAILURE = "after_connection_failure"
+    AFTER_ANY_ERROR = "after_any_error"
+
+
+class NotifyMode(StrEnum):
+    """What is sent by e-mail (R8)."""
+
+    NONE = "none"
+    CONNECTION_FAILURES = "connection_failures"
+    EVERY_ERROR = "every_error"
+    CONNECTION_FAILURES_AND_FULL_DAILY_REPORT = "connection_failures_and_full_daily_report"
+    CONNECTION_FAILURES_AND_ERROR_DAILY_REPORT = "connection_failures_and_error_daily_report"
+    ERROR_DAILY_REPORT = "error_daily_report"
+    FULL_DAILY_REPORT = "full_daily_report"
+
+
+class Notify(Model):
+    """Who is told what by e-mail. Each of the four is one address or a list of them.
+
+    `report_at` is when the daily report is made, in the company's time zone.
+    """
+
+    mode: NotifyMode = NotifyMode.NONE
+    admin: Addresses = ()
+    cc: Addresses = ()
+    bcc: Addresses = ()
+    hosting_provider: Addresses = ()
+    report_at: dt.time = dt.time(6, 0)
+
+
 class Endpoint(Model):
     """One system of a company: `system` names a folder in `iw_operators/systems`, `connection` one in Airflow.
 
@@ -73,6 +130,12 @@ class Company(Model):
     held_minutes: int = Field(default=60, ge=1, le=10_080)  # after which records that a person decides are looked at
     sweep_days: int = Field(default=7, ge=1, le=365)  # where a system tells of no deletions: how often they are sought
     sweep_limit: int = Field(default=100, ge=1)  # more deletions than this in one sweep are held, whatever is stated
+    environment: Environment = Environment.DEVELOPMENT
+    sleep_window: SleepWindow | None = None
+    stop_scheduled: StopScheduled = StopScheduled.NEVER
+    notify: Notify = Notify()
+    strict: bool = False  # a utility flow is refused while scheduled flows are switched on, rather than waiting
+    log_days: int = Field(default=400, ge=1, le=3_660)  # how long rows of the record log are kept
 
 
 class Bind(Model):
@@ -183,6 +246,36 @@ class FieldSpec(Model):
     skip: bool = False
 
 
+class FlowKind(StrEnum):
+    """Kinds of flows; all but the first are the suffix of a flow's id."""
+
+    SCHEDULED = "scheduled"
+    N = "N"  # records that are not bound yet, once
+    NF = "NF"  # one record, by its full name or id
+    NFS = "NFS"  # several named records
+    DR = "DR"  # a date range
+    DRS = "DRS"  # a date range in batches of a size that is given with each run
+    F = "F"  # the whole history
+    BIND = "Bind"  # finds partners of what exists on both sides, writes what a person has approved
+    BINDS = "BindS"  # the same, in batches
+    Q = "Q"  # records that the other system has called about, in real time
+
+    @property
+    def utility(self) -> bool:
+        """Whether it is started by hand and never works beside scheduled flows. Q is the scheduled flow's fast lane."""
+        return self not in (FlowKind.SCHEDULED, FlowKind.Q)
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it may be long, so that it goes on where it was after a failure."""
+        return self in (FlowKind.N, FlowKind.DR, FlowKind.DRS, FlowKind.F)
+
+    @property
+    def named(self) -> bool:
+        """Whether it is about records that are named, and has no window."""
+        return self in (FlowKind.NF, FlowKind.NFS, FlowKind.Q)
+
+
 class MappingSpec(Model):
     """`<mapping>.yaml`: one CRM object and one object of the books."""
 
@@ -197,16 +290,10 @@ class MappingSpec(Model):
     write_back: Mapping[Literal["id", "full_name", "number", "synced_at"], str] = Field(default_factory=dict)
     when_gone: WhenGone = WhenGone()
     check: Check = Check()
+    # Which flows besides the written ones are made of it: those of the usual kinds, none, or these kinds.
+    utilities: bool | tuple[FlowKind, ...] = True
     fields: Mapping[str, FieldSpec] = Field(default_factory=dict)
     lines: Mapping[str, FieldSpec] = Field(default_factory=dict)
-
-
-class FlowKind(StrEnum):
-    """Kinds of flows that are known; see the flow's suffix."""
-
-    SCHEDULED = "scheduled"
-    NF = "NF"  # one record, by its full name or id
-    DR = "DR"  # a date range, through Airflow's backfill
 
 
 class FlowSpec(Model):
@@ -222,6 +309,8 @@ class FlowSpec(Model):
     window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR: the length of one run's window
     batch_size: int = Field(default=500, ge=1, le=2_000)
     operations: Operations | None = None  # overrides the mapping's, for this flow alone
+    executions: int = Field(default=0, ge=0)  # scheduled: it pauses itself after so many runs; 0 is no limit
+    run_at_start_up: bool = False  # scheduled: the first run comes at once when it is switched on
 
     @field_validator("mappings")
     @classmethod

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 
 from iw_operators.engine.model import Record
 from iw_operators.errors import InterWeaveError, StopFlow
+from iw_operators.ledger.flow_tables import metadata
 from iw_operators.ledger.store import Ledger
-from iw_operators.ledger.tables import metadata
 from iw_operators.systems.base import View
 from iw_operators.systems.quickbooks_online import hook
 from iw_operators.systems.quickbooks_online.limiter import Limiter, Quota

@@ -8,13 +8,22 @@ from decimal import Decimal
 from typing import Any
 
 import requests
+import tenacity
 from intuitlib.client import AuthClient
 from quickbooks import QuickBooks
+from quickbooks.exceptions import QuickbooksException
 
 from sandbox.creatio import Options as CreatioOptions
 from sandbox.quickbooks_online.options import CLIENT_ID, CLIENT_SECRET, REALM, REFRESH_TOKEN
 
 PAGE = 1000
+
+patiently = tenacity.retry(  # the quotas are one for all clients of a company, the flows' own among them
+    retry=tenacity.retry_if_exception(lambda e: isinstance(e, QuickbooksException) and "Throttle" in str(e)),
+    wait=tenacity.wait_fixed(1),
+    stop=tenacity.stop_after_delay(90),
+    reraise=True,
+)
 
 
 @dataclass
@@ -90,6 +99,7 @@ class Books:
         self.client = QuickBooks(auth_client=self.auth, refresh_token=REFRESH_TOKEN, company_id=REALM, minorversion=75)
         self.client.api_url_v3 = f"{url}/v3"
 
+    @patiently
     def rows(self, entity: str, where: str = "") -> list[dict[str, Any]]:
         """Return all rows of an entity as JSON."""
         query = f"SELECT * FROM {entity} {where} MAXRESULTS {PAGE}"  # noqa: S608  QuickBooks' own query language
@@ -101,11 +111,13 @@ class Books:
         """Return all rows of a list entity, inactive ones too."""
         return self.rows(entity, "WHERE Active IN (true, false)")
 
+    @patiently
     def change(self, entity: str, row: dict[str, Any], **values: Any) -> None:
         """Change some fields of a row."""
         body = {"Id": row["Id"], "SyncToken": row["SyncToken"], "sparse": True, **values}
         self.client.update_object(entity, json.dumps(body))
 
+    @patiently
     def create(self, entity: str, **values: Any) -> str:
         """Make a record; return its id."""
         made: dict[str, Any] = self.client.create_object(entity, json.dumps(values))

@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration
 from iw_operators.ledger.connect import open_ledger
+from iw_operators.ledger.flow_tables import metadata
 from iw_operators.ledger.migrate import alembic_config
 from iw_operators.ledger.store import HEAD, VERSION_TABLE, Ledger
-from iw_operators.ledger.tables import metadata
 from tests.ledger.kit import begin
 
 pytestmark = pytest.mark.ledger

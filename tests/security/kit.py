@@ -229,7 +229,7 @@ def dump(ledger: Ledger) -> str:
     """Return every row of every table of the ledger as text."""
     import sqlalchemy as sa
 
-    from iw_operators.ledger.tables import metadata
+    from iw_operators.ledger.flow_tables import metadata
 
     with ledger.engine.connect() as connection:
         return "\n".join(

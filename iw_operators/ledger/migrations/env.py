@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
+from iw_operators.ledger.flow_tables import metadata
 from iw_operators.ledger.store import VERSION_TABLE
-from iw_operators.ledger.tables import metadata
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:
