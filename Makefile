@@ -12,7 +12,7 @@ export XDG_RUNTIME_DIR ?= $(CURDIR)/.run/xdg
 # Airflow is a dozen processes; without compiled files each of them compiles all of Airflow again at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-e2e test-all chaos sandbox docs lint bench clean
+.PHONY: help install demo test test-units test-e2e test-all chaos sandbox docs lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,15 +36,17 @@ $(STAMP): requirements.txt pyproject.toml
 demo: $(STAMP) ## sandboxes, Airflow and the flows of company acme; Ctrl-C ends it (ONCE=1: end after the summary)
 	@$(BIN)/python -m demo $(if $(ONCE),--once) $(if $(COMPANY),--company $(COMPANY))
 
-test: $(STAMP) ## the test suite: everything but the long runs
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
-	@$(BIN)/python -m pytest -m figures tests/figures/test_requests.py tests/figures/test_parse_time.py $(ARGS)
+test: test-units test-e2e ## the whole test suite
 
-test-e2e: $(STAMP) ## the flows on a real Airflow, memory, and a sample of chaos
+test-units: $(STAMP) ## everything that needs no Airflow of its own
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
+
+test-e2e: $(STAMP) ## the flows on a real Airflow, the figures that are promised, a sample of chaos
 	@$(BIN)/python -m pytest -m "e2e or figures or chaos" $(ARGS)
 
-test-all: test test-e2e ## as test, and the long runs
+test-all: test ## as test, and the long runs
 	@$(MAKE) --no-print-directory chaos KILLS=200
+	@$(MAKE) --no-print-directory bench
 
 chaos: $(STAMP) ## kill workers between faulty sandboxes, then compare both sides (KILLS=20, SEED=, PLAIN=1: a plain writer)
 	@$(BIN)/python -m chaos --kills $(or $(KILLS),20) $(if $(SEED),--seed $(SEED)) $(if $(PLAIN),--plain)
