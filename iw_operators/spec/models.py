@@ -105,6 +105,17 @@ class Notify(Model):
     report_at: dt.time = dt.time(6, 0)
 
 
+class SiteWorker(Model):
+    """A worker at the customer's site that a company's tasks run on: its queue, and Airflow's executor that serves it.
+
+    `away_minutes` is how long a run may wait for it before that counts as a connection failure.
+    """
+
+    queue: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)
+    executor: str = "EdgeExecutor"
+    away_minutes: int = Field(default=10, ge=1, le=1_440)
+
+
 class Endpoint(Model):
     """One system of a company: `system` names a folder in `iw_operators/systems`, `connection` one in Airflow.
 
@@ -135,6 +146,7 @@ class Company(Model):
     stop_scheduled: StopScheduled = StopScheduled.NEVER
     notify: Notify = Notify()
     strict: bool = False  # a utility flow is refused while scheduled flows are switched on, rather than waiting
+    worker: SiteWorker | None = None  # where the tasks run, if not beside the scheduler
     log_days: int = Field(default=400, ge=1, le=3_660)  # how long rows of the record log are kept
 
 
