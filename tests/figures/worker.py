@@ -23,6 +23,7 @@ import structlog
 
 EVER = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 REPOSITORY = Path(__file__).resolve().parents[2]
+SECOND = 1.1  # a window ends with the source's last full second
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def main() -> None:
     idle, parts = memory("VmRSS"), []
     profile = cProfile.Profile() if order.profile else None
     for number, name in enumerate((*order.flows, *order.reread)):
+        time.sleep(SECOND)
         window = (EVER, dt.datetime.now(dt.UTC)) if number >= len(order.flows) else None
         before = {side: stage.requests(side) for side in ("crm", "books")}
         wall, cpu = time.perf_counter(), time.process_time()
