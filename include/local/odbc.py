@@ -1,0 +1,67 @@
+"""The ODBC drivers: `python -m local.odbc` installs them as root on Debian, and says what to do elsewhere.
+
+psqlodbc is what workers reach a connector with; sqliteodbc is the second driver that the connector is tested with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+PACKAGES: Final = ("unixodbc", "odbc-postgresql", "libsqliteodbc")
+DRIVERS: Final[Mapping[str, str]] = {"PostgreSQL Unicode": "odbc-postgresql", "SQLite3": "libsqliteodbc"}
+WORDS: Final = """\
+The ODBC drivers {missing} are not installed, and this is not Debian as root, so they were not installed here either.
+Only QuickBooks Desktop needs them (company globex, its sandbox and tests; those are skipped). To install them:
+  Debian, Ubuntu:  sudo apt-get install {packages}
+  Fedora, RHEL:    sudo dnf install unixODBC postgresql-odbc sqliteodbc
+  macOS:           brew install unixodbc psqlodbc sqliteodbc   (and name the drivers in odbcinst.ini)
+Then: rm -f .venv/.odbc && make install"""
+
+
+def missing() -> list[str]:
+    """Return which drivers are not there."""
+    try:
+        import pyodbc
+    except ImportError:  # the driver manager's library is not there
+        return list(DRIVERS)
+    known = set(pyodbc.drivers())
+    return [name for name in DRIVERS if name not in known]
+
+
+def can_install() -> bool:
+    """Return whether this is Debian (or made of it), and we are root."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return root and shutil.which("apt-get") is not None and os.path.exists("/etc/debian_version")  # noqa: PTH110  as short
+
+
+def install() -> None:
+    """Install the Debian packages. Raises CalledProcessError."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
+        subprocess.run(["apt-get", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607  our own words, apt-get of the PATH
+
+
+def main() -> int:
+    """Install what is missing, where that can be done; return 0 unless it was tried and failed."""
+    lacking = missing()
+    if not lacking:
+        return 0
+    if not can_install():
+        print(WORDS.format(missing=", ".join(lacking), packages=" ".join(PACKAGES)))  # noqa: T201  a program
+        return 0
+    print(f"Installing the Debian packages {' '.join(PACKAGES)} ...")  # noqa: T201  as above
+    try:
+        install()
+    except subprocess.CalledProcessError as error:
+        print(f"apt-get has failed with {error.returncode}; install them by hand: {' '.join(PACKAGES)}")  # noqa: T201  as above
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""QuickBooks Desktop over ODBC."""

@@ -1,0 +1,237 @@
+"""One company file: its one connection, its one thread, the writer's turn, and whose id was made last.
+
+A statement runs in the data source's thread, where QODBC's COM objects live. Who begins to write takes the turn, and
+keeps it until the group in the connection's cache is written or given up; readers go in between, as far as the driver
+lets two statements be open at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from iw_operators.systems.quickbooks_desktop.connector import typed
+from iw_operators.systems.quickbooks_desktop.connector.backend import Backend, BackendError, Kind
+from iw_operators.systems.quickbooks_desktop.connector.config import Limits
+from iw_operators.systems.quickbooks_desktop.connector.health import Health, State, state_of
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+TIMED_OUT = "HYT00"
+CANCELLED = "57014"
+
+
+class NotBegun(BackendError):
+    """A statement that the data source has not seen."""
+
+
+class Source:
+    """The data source of one company file. Use it from one event loop."""
+
+    def __init__(self, backend: Backend, limits: Limits, probe: str) -> None:
+        self.backend = backend
+        self.limits = limits
+        self.generation = 0
+        self.waiting_writers = 0
+        self._probe = probe
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="data-source")
+        self._turn = asyncio.Lock()
+        self._owner: Hashable | None = None
+        self._whole = asyncio.Lock()
+        self._last: dict[str, Hashable] = {}
+        self._kinds: dict[str, Mapping[str, Kind]] = {}
+        self._kept: dict[tuple[Hashable, str], tuple[Any, list[Any]]] = {}
+
+    # --- the thread
+
+    async def call(self, work: Callable[[], T], *, seconds: float = 0.0) -> T:
+        """Run `work` in the data source's thread. :param seconds: how long it may take; 0: as long as a statement.
+
+        Raises `BackendError`: the work's own, or one with SQLSTATE HYT00 when it has not ended in time. A work that
+        had not begun by then is withdrawn, and its error's text says so; one that had begun may still be done.
+        """
+        seconds = seconds or self.limits.statement_seconds
+        future = self._thread.submit(work)
+        waiting = asyncio.wrap_future(future)
+        done, _ = await asyncio.wait({waiting}, timeout=seconds)
+        if done:
+            return waiting.result()
+        if future.cancel():
+            msg = f"[IW connector] Not begun: another statement has been running for {seconds:g} s"
+            raise NotBegun(msg, TIMED_OUT)
+        self.backend.cancel()
+        done, _ = await asyncio.wait({waiting}, timeout=self.limits.cancel_seconds)
+        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        future.add_done_callback(self._overdue)
+        self.forget()
+        msg = f"[IW connector] The statement has not ended within {seconds:g} s; its outcome is unknown"
+        raise BackendError(msg, TIMED_OUT)
+
+    def _overdue(self, future: Future[Any]) -> None:
+        """A statement that nobody waits for any more has ended: begin again with a new connection."""
+        log.warning("connector.overdue", failed=future.exception() is not None)
+        with contextlib.suppress(RuntimeError):  # the connector has stopped meanwhile
+            self._thread.submit(self.backend.close)
+
+    async def open(self) -> None:
+        """Connect unless connected. Raises `BackendError`."""
+        await self.call(self.backend.open)
+
+    def forget(self) -> None:
+        """The connection's state is not known any more: no group, no last id survives it."""
+        self.generation += 1
+        self._last.clear()
+        self._kinds.clear()
+
+    async def retyped(self, statement: str) -> str:
+        """Return a statement whose numbers stand bare where their columns hold numbers."""
+        if not typed.suspects(statement):
+            return statement
+        kinds: dict[str, Kind] = {}
+        for table in typed.tables(statement):
+            kinds |= await self._kinds_of(table.lower())
+        return typed.retype(statement, kinds.get) if kinds else statement
+
+    async def _kinds_of(self, table: str) -> Mapping[str, Kind]:
+        if table not in self._kinds:
+            try:
+                async with self.statement():
+                    columns = await self.call(lambda: self.backend.columns(table))
+            except BackendError:
+                return {}
+            if not columns:
+                return {}
+            self._kinds[table] = {column.name.lower(): column.kind for column in columns}
+        return self._kinds[table]
+
+    async def reopen(self) -> None:
+        """Close the connection, and with it what its cache holds; the next statement opens a new one."""
+        self.forget()
+        with contextlib.suppress(BackendError):
+            await self.call(self.backend.close)
+
+    @contextlib.asynccontextmanager
+    async def statement(self) -> AsyncIterator[None]:
+        """Hold the connection for a statement and its rows, unless the driver lets statements interleave."""
+        if self.backend.interleaves:
+            yield
+            return
+        async with self._whole:
+            yield
+
+    # --- the turn
+
+    def writer(self) -> Hashable | None:
+        """Return who has the turn."""
+        return self._owner
+
+    async def take_turn(self, owner: Hashable) -> None:
+        """Wait for the writer's turn, unless `owner` has it. Raises `BackendError` when it does not come in time."""
+        if self._owner is owner:
+            return
+        self.waiting_writers += 1
+        try:
+            async with asyncio.timeout(self.limits.turn_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            msg = f"[IW connector] Not begun: another session has been writing for {self.limits.turn_seconds:g} s"
+            raise NotBegun(msg, TIMED_OUT) from None
+        finally:
+            self.waiting_writers -= 1
+        self._owner = owner
+
+    def give_turn(self, owner: Hashable) -> None:
+        """Let the next one write; nothing happens if `owner` has not got the turn."""
+        if self._owner is owner:
+            self._owner = None
+            self._turn.release()
+
+    # --- ids: the connection knows one last id a table, its sessions each want their own
+
+    async def keep_last_id(self, owner: Hashable, table: str) -> None:
+        """Before `owner` inserts into a table: note the last id for the session that made it, if it may still ask."""
+        named, table = table, table.lower()
+        other = self._last.get(table)
+        if other is None or other is owner:
+            return
+
+        def ask() -> tuple[Any, list[Any]]:
+            rows = self.backend.execute(f"sp_lastinsertid {named}")
+            try:
+                return rows.columns, list(rows.fetch(10))
+            finally:
+                rows.close()
+
+        with contextlib.suppress(BackendError):
+            async with self.statement():
+                self._kept[other, table] = await self.call(ask)
+        self._last.pop(table, None)
+
+    def inserted(self, owner: Hashable, table: str) -> None:
+        """Note who made a table's last id."""
+        self._last[table.lower()] = owner
+        self._kept.pop((owner, table.lower()), None)
+
+    def last_id(self, owner: Hashable, table: str) -> tuple[Any, list[Any]] | None:
+        """Return the kept answer to `sp_lastinsertid`; None: ask the connection.
+
+        Raises `BackendError` for a session that has not inserted.
+        """
+        table = table.lower()
+        if kept := self._kept.get((owner, table)):
+            return kept
+        if self._last.get(table) is owner:
+            return None
+        msg = (
+            f"[IW connector] This connection has inserted nothing into {table}, or the company file was reopened since"
+        )
+        raise BackendError(msg, "HY010")
+
+    def gone(self, owner: Hashable) -> None:
+        """Forget a session."""
+        self._last = {table: who for table, who in self._last.items() if who is not owner}
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] is not owner}
+        self.give_turn(owner)
+
+    # --- health, end
+
+    async def health(self) -> Health:
+        """Return how the company file is, by a small statement unless another one is running."""
+        if self._whole.locked():
+            return Health(State.BUSY)
+
+        def ask() -> None:
+            self.backend.open()
+            if self._probe:
+                rows = self.backend.execute(self._probe)
+                try:
+                    rows.fetch(1)
+                finally:
+                    rows.close()
+
+        try:
+            async with self.statement():
+                await self.call(ask, seconds=self.limits.health_seconds)
+        except NotBegun as error:
+            return Health(State.BUSY, error.text)
+        except BackendError as error:
+            if error.lost:
+                await self.reopen()
+            return Health(state_of(error.text), error.text)
+        return Health(State.OPEN)
+
+    async def close(self) -> bool:
+        """Close the connection and end the thread; return whether that was done: False where a statement hangs."""
+        try:
+            await self.call(self.backend.close, seconds=self.limits.stop_seconds)
+        except BackendError:
+            return False
+        finally:
+            self._thread.shutdown(wait=False)
+        return True

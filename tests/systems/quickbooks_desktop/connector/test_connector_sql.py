@@ -1,0 +1,129 @@
+"""What the Linux driver has rewritten is put back into the data source's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from iw_operators.systems.quickbooks_desktop.connector import typed
+from iw_operators.systems.quickbooks_desktop.connector.backend import Kind
+from iw_operators.systems.quickbooks_desktop.connector.sql import leading, members, restore, shape, transaction
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("x = '2026-01-31 14:24:18.5'::timestamp", "x = {ts '2026-01-31 14:24:18.500'}"),
+        ("x = '2026-01-31 14:24:18'::timestamp", "x = {ts '2026-01-31 14:24:18.000'}"),
+        ("x = '2026-01-31'::timestamp", "x = {ts '2026-01-31 00:00:00.000'}"),
+        ("x = '2026-01-31'::date", "x = {d '2026-01-31'}"),
+        ("x = '03:04:05'::time", "x = {t '03:04:05'}"),
+        ("x = {ts '2026-01-31 14:24:18.000'}", "x = {ts '2026-01-31 14:24:18.000'}"),
+        ("x = '1.5'::float8 AND y = '2'::int4 AND z = '3'::numeric(10,2)", "x = 1.5 AND y = 2 AND z = 3"),
+        ("x = '1'::bool", "x = 1"),
+        ("x = 'O''Brien::date'", "x = 'O''Brien::date'"),
+        ("x = '2026-01-31''::date'", "x = '2026-01-31''::date'"),
+        (r"x = E'a\\b\'c''d\n'", "x = 'a\\b''c''d\n'"),
+        (r"x = 'a\b'", r"x = 'a\b'"),
+        ("\"now()\" = upper(lower('upper(x)'))", "\"now()\" = {fn UCASE({fn LCASE('upper(x)')})}"),
+        ("x = now()", "x = {fn NOW()}"),
+        ("x = current_date", "x = {fn CURDATE()}"),
+        ("SELECT * FROM sp_lastinsertid Invoice", "sp_lastinsertid Invoice"),
+        ("SELECT * FROM sp_columns('Invoice')", "sp_columns Invoice"),
+        ("SELECT 1; ", "SELECT 1"),
+        ("SELECT ';' FROM x WHERE y = 'a;b'", "SELECT ';' FROM x WHERE y = 'a;b'"),
+    ],
+)
+def test_literals_functions_and_calls_are_put_back(sent: str, meant: str) -> None:
+    """Each form that psqlodbc writes becomes the one that the application wrote; texts stay as they are."""
+    assert restore(sent) == meant
+
+
+def test_only_leading_transaction_words_are_taken_off() -> None:
+    """BEGIN, SAVEPOINT and RELEASE come off the front; a semicolon in a value divides nothing."""
+    assert leading("BEGIN;SAVEPOINT _x; SELECT 'a;BEGIN;b'") == (["BEGIN", "SAVEPOINT"], "SELECT 'a;BEGIN;b'")
+    assert leading("RELEASE _x;INSERT INTO t (a) VALUES (';')")[1] == "INSERT INTO t (a) VALUES (';')"
+    assert leading("BEGIN") == (["BEGIN"], "")
+    assert leading("BEGINNING") == ([], "BEGINNING")
+
+
+@pytest.mark.parametrize(
+    ("statement", "word"),
+    [
+        ("COMMIT", "COMMIT"),
+        ("commit;", "COMMIT"),
+        ("END", "COMMIT"),
+        ("ROLLBACK", "ROLLBACK"),
+        ("ROLLBACK to _x", "SAVEPOINT"),
+        ("SELECT 1", ""),
+        ("UPDATE x SET y = 'COMMIT'", ""),
+    ],
+)
+def test_the_end_of_a_transaction_is_known(statement: str, word: str) -> None:
+    """COMMIT and ROLLBACK in all their spellings, and nothing else."""
+    assert transaction(statement) == word
+
+
+@pytest.mark.parametrize(
+    ("statement", "label", "writes", "groups"),
+    [
+        ("SELECT TOP 5 * FROM \"Invoice Line\" WHERE x = 'secret'", "SELECT Invoice Line", False, False),
+        ("insert into InvoiceLine (a, \"FQSaveToCache\") values ('x,(', 1)", "INSERT InvoiceLine", True, True),
+        ("INSERT INTO InvoiceLine (FQSaveToCache, a) VALUES (0, 1)", "INSERT InvoiceLine", True, False),
+        ("INSERT INTO InvoiceLine (FQSaveToCache) VALUES ('1')", "INSERT InvoiceLine", True, True),
+        ("INSERT INTO InvoiceLine (FQSaveToCache) VALUES (TRUE)", "INSERT InvoiceLine", True, True),
+        ("UPDATE Customer SET a = 'FQSaveToCache, 1'", "UPDATE Customer", True, False),
+        ("DELETE FROM Customer WHERE x = 1", "DELETE Customer", True, False),
+        ("sp_lastinsertid Invoice", "SP_LASTINSERTID Invoice", False, False),
+        ("sp_batchstart Invoice", "SP_BATCHSTART Invoice", True, False),
+        ("secret words", "OTHER", True, False),
+    ],
+)
+def test_a_statements_shape(statement: str, label: str, writes: bool, groups: bool) -> None:
+    """Verb and table for the log, never a value; what is not known to read counts as a write."""
+    found = shape(statement)
+    assert (found.label, found.writes, found.groups) == (label, writes, groups)
+
+
+def test_members_of_a_list() -> None:
+    """Commas inside of quotation marks, brackets and braces do not divide."""
+    assert list(members("'a,b', {fn X(1,2)}, (3,4), 'it''s', NULL")) == [
+        "'a,b'",
+        "{fn X(1,2)}",
+        "(3,4)",
+        "'it''s'",
+        "NULL",
+    ]
+
+
+KINDS = {"amount": Kind.NUMERIC, "isactive": Kind.BOOL, "name": Kind.VARCHAR}
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (
+            "INSERT INTO T (Name, Amount, IsActive, X) VALUES ('12', '-12.50', '1', '5')",
+            "INSERT INTO T (Name, Amount, IsActive, X) VALUES ('12', -12.50, 1, '5')",
+        ),
+        (
+            "UPDATE T SET Name = '5', \"Amount\" = '5' WHERE IsActive = '1'",
+            "UPDATE T SET Name = '5', \"Amount\" = 5 WHERE IsActive = 1",
+        ),
+        (
+            "DELETE FROM T WHERE Amount IN ('1', '2') AND Name = '1'",
+            "DELETE FROM T WHERE Amount IN (1, 2) AND Name = '1'",
+        ),
+        ("SELECT * FROM T WHERE T.Amount BETWEEN '1' AND '2.5'", "SELECT * FROM T WHERE T.Amount BETWEEN 1 AND 2.5"),
+        ("SELECT * FROM T WHERE Amount = '12a'", "SELECT * FROM T WHERE Amount = '12a'"),
+    ],
+)
+def test_numbers_stand_bare_where_columns_hold_numbers(sent: str, meant: str) -> None:
+    """Quotation marks come off for decimals and booleans, and stay for text and unknown columns."""
+    assert typed.retype(sent, KINDS.get) == meant
+
+
+def test_tables_of_a_statement() -> None:
+    """All tables are named, those after commas and JOIN too; words in texts are not."""
+    statement = "SELECT * FROM Invoice UNOPTIMIZED i, \"InvoiceLine\" JOIN Customer ON 1 = 1 WHERE x = 'FROM Y'"
+    assert list(typed.tables(statement)) == ["Invoice", "InvoiceLine", "Customer"]
+    assert not typed.suspects("SELECT 'a 5' FROM T WHERE x = 5")
