@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from sandbox.common.serve import serve
 from tests.conformance.kit import Seed, Site, vendor
 from tests.conformance.systems import SYSTEMS
 
@@ -23,7 +22,7 @@ def new_site(request: pytest.FixtureRequest) -> Iterator[NewSite]:
 
         def start(things: Sequence[Seed] = (), ahead: dt.timedelta = dt.timedelta()) -> Site:
             sandbox = who.serve_with(who.world(things), ahead)
-            made = Site(who, stack.enter_context(serve(sandbox)))
+            made = Site(who, stack.enter_context(who.serve(sandbox)))
             stack.enter_context(made.access.closing)
             return made
 

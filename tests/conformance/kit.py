@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any, Protocol
 
+import pytest
 import yaml
 
 from iw_operators.engine.model import Record, Value, Values
@@ -24,7 +25,8 @@ from iw_operators.state import MemorySecretState
 from iw_operators.systems.base import Batch, Op, Outcome, Result, System, View, Window, Write
 from iw_operators.systems.http import Timeouts
 from iw_operators.systems.registry import catalogue_path
-from sandbox.common.serve import Running
+from sandbox.common.faults import Faults
+from sandbox.common.serve import Running, serve
 from sandbox.seed.world import World
 
 TEXTS = frozenset({FieldType.TEXT, FieldType.MEMO, FieldType.PHONE})
@@ -100,6 +102,9 @@ class Vendor(Protocol):
     """All that the suite has to know about one system. See README.md beside this file for what each part is for."""
 
     system: str  # its folder
+    codes: Mapping[str, str]  # the codes that tell of a host that is not "reachable" and of one that is not in "time"
+    quiet: int  # statements or requests that a window without changes costs
+    one_call: bool  # whether a whole batch is one call
     thing: Role  # something with a name and texts: an account, a customer
     priced: Role  # something with a price: a product, an item
     dated: Role  # something with a date
@@ -128,6 +133,18 @@ class Vendor(Protocol):
     def serve_with(self, world: World, ahead: dt.timedelta) -> Any:
         """Return a sandbox whose clock is ahead of ours by this much (behind, if negative)."""
 
+    def serve(self, sandbox: Any) -> AbstractContextManager[Any]:
+        """Serve a sandbox."""
+
+    def knows(self, kind: str) -> bool:
+        """Tell whether a fault can happen to what this vendor speaks."""
+
+    def arm(self, faults: Faults, spec: Mapping[str, Any]) -> None:
+        """Arm a fault by the suite's word for it."""
+
+    def calls(self, running: Any) -> int:
+        """Return how many calls for data there were."""
+
     def open(self, url: str, access: Access) -> System:
         """Return the system over a sandbox, without Airflow."""
 
@@ -145,6 +162,31 @@ class Vendor(Protocol):
 
     def touch_line(self, user: User, sale: str) -> None:
         """Change a line of a sale, as the user."""
+
+
+class OverHttp:
+    """What vendors that speak HTTP have in common."""
+
+    codes: Mapping[str, str] = {"reachable": "http.unreachable", "time": "http.timeout"}
+    quiet = 1
+    one_call = True
+    data: str
+
+    def serve(self, sandbox: Any) -> AbstractContextManager[Any]:
+        """Serve a sandbox."""
+        return serve(sandbox)
+
+    def knows(self, kind: str) -> bool:
+        """Tell whether a fault can happen: all of them can."""
+        return bool(kind)
+
+    def arm(self, faults: Faults, spec: Mapping[str, Any]) -> None:
+        """Arm a fault, for calls for data unless `match` says otherwise."""
+        faults.arm({"match": self.data, **spec})
+
+    def calls(self, running: Any) -> int:
+        """Return how many calls for data there were."""
+        return sum(n for line, n in running.control.by_line.items() if self.data in line)
 
 
 @cache
@@ -187,8 +229,14 @@ class Site:
         return self.vendor.open(self.url, replace(self.access, **access))
 
     def fault(self, kind: str, **spec: Any) -> None:
-        """Arm a fault, for calls for data unless `match` says otherwise."""
-        self.running.sandbox.faults.arm({"kind": kind, "match": self.vendor.data, **spec})
+        """Arm a fault, for calls for data unless `match` says otherwise; skip what cannot happen to the vendor."""
+        if not self.vendor.knows(kind):
+            pytest.skip(f"{kind} cannot happen to what {self.vendor.system} speaks")
+        self.vendor.arm(self.running.sandbox.faults, {"kind": kind, **spec})
+
+    def kinds(self, *kinds: str) -> list[str]:
+        """Return those of these faults that can happen to what the vendor speaks."""
+        return [kind for kind in kinds if self.vendor.knows(kind)]
 
     def calm(self) -> None:
         """Disarm all faults."""
@@ -197,7 +245,7 @@ class Site:
     @property
     def requests(self) -> int:
         """How many calls for data there were."""
-        return sum(n for line, n in self.running.control.by_line.items() if self.vendor.data in line)
+        return self.vendor.calls(self.running)
 
     def view(self, role: Role, *names: str, facts: bool = False) -> View:
         """Return a view of a role: of these fields, or of all that the suite writes."""

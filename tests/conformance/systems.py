@@ -2,5 +2,6 @@
 
 SYSTEMS = (
     "creatio",
+    "quickbooks_desktop",
     "quickbooks_online",
 )

@@ -23,7 +23,7 @@ def test_too_many_requests(new_site: NewSite, times: int, seconds: float) -> Non
     site = new_site(seeds(4))
     view = site.view(site.vendor.thing, "name")
     right = ids_of(site.system().scan(view, None))
-    for kind in ("status_429", *site.vendor.throttles):
+    for kind in site.kinds("status_429", *site.vendor.throttles):
         site.access.waited.clear()
         site.fault(kind, times=times, seconds=seconds)
         answer, error = ours(lambda: ids_of(site.system().scan(view, None)))
@@ -44,7 +44,7 @@ def test_writing_while_throttled(site: Site, times: int) -> None:
     """A batch that was throttled was not done: it is raised, or waited out and then done once."""
     sent = batch(*(site.create(site.vendor.thing, name=f"Throttled {n}") for n in range(3)))
     site.system().check()
-    for kind in ("status_429", *site.vendor.throttles):
+    for kind in site.kinds("status_429", *site.vendor.throttles):
         site.fault(kind, times=times, match=site.vendor.batch)
         outcomes, error = ours(lambda: site.system().write(sent))
         site.calm()

@@ -90,7 +90,9 @@ def test_writing_with_spoiled_answers(site: Site, kind: str) -> None:
             assert {n: held.values[n] for n in write.values} == dict(write.values)
             assert {n: v for n, v in outcome.values.items() if held.values.get(n) != v} == {}
             assert outcome.version in ("", held.version)
-    assert results(settled(site.system(), sent)) == [Result.APPLIED] * 4
+    *made, changed = results(settled(site.system(), sent))
+    assert made == [Result.APPLIED] * 3
+    assert changed is Result.APPLIED or (changed is Result.STALE and not site.vendor.one_call)  # it was not sent
     assert site.names() == ["New 0", "New 1", "New 2", "Old"]
 
 
@@ -122,7 +124,7 @@ def test_an_answer_without_end_is_cut_off(site: Site) -> None:
     before = time.monotonic()
     with pytest.raises(ConnectionFailure) as caught:
         site.system(timeouts=replace(Timeouts(2, 2), whole=0.4)).check()
-    assert caught.value.code == "http.timeout"
+    assert caught.value.code == site.vendor.codes["time"]
     assert time.monotonic() - before < 5
 
 
@@ -133,7 +135,7 @@ def test_an_answer_that_does_not_come(site: Site) -> None:
     site.fault("slow", seconds=1.5)
     with pytest.raises(ConnectionFailure) as caught:
         system.check()
-    assert (caught.value.code, caught.value.sent) == ("http.timeout", True)
+    assert (caught.value.code, caught.value.sent) == (site.vendor.codes["time"], True)
     time.sleep(1.2)
     site.calm()
     write = batch(site.create(site.vendor.thing, name="Slow"))
@@ -160,7 +162,7 @@ def test_a_host_that_does_not_answer(site: Site) -> None:
             with pytest.raises(ConnectionFailure) as caught:
                 system.check()
             assert not caught.value.sent
-            assert caught.value.code == "http.unreachable"
+            assert caught.value.code == site.vendor.codes["reachable"]
             assert caught.value.advice
             assert time.monotonic() - before < 5
 

@@ -69,7 +69,7 @@ def test_a_batch_of_the_size_that_the_system_says(site: Site) -> None:
     system.check()
     before = site.requests
     outcomes = system.write(batch(*writes))
-    assert site.requests == before + 1
+    assert site.requests == before + 1 or not site.vendor.one_call
     assert results(outcomes) == [Result.APPLIED] * system.batch_size
     held = system.fetch(site.view(site.vendor.thing, "name"), [o.target_id or "" for o in outcomes])
     assert [held[o.target_id or ""].values["name"] for o in outcomes] == [w.values["name"] for w in writes]

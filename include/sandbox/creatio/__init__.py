@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from sandbox.creatio.sandbox import CreatioSandbox, Options
 from sandbox.seed.world import World
 
-__all__ = ["CreatioSandbox", "Options", "airflow_connection", "make"]
+CALLS_SECRET = "sandbox-secret-of-calls-0123456789"  # what a business process here would sign its calls with
+
+__all__ = ["CALLS_SECRET", "CreatioSandbox", "Options", "airflow_connection", "make"]
 
 
 def make(world: World, *, path: Path | None = None, **options: Any) -> CreatioSandbox:
@@ -32,5 +34,5 @@ def airflow_connection(base_url: str) -> dict[str, Any]:
         "port": site.port,
         "login": defaults.user,
         "password": defaults.password,
-        "extra": {"auth": "forms", "platform": "core"},
+        "extra": {"auth": "forms", "platform": "core", "webhook_secret": CALLS_SECRET},
     }

@@ -9,10 +9,11 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.creatio.store import Row
 from sandbox.creatio.values import ticks
-from sandbox.seed.world import Account, Address, Contact, Opportunity, Product, World
+from sandbox.seed.world import Account, Address, Bill, Contact, Opportunity, Product, World
 
 SUPERVISOR = "410006e1-ca4e-4502-a9ec-e54d922d2c00"
 
+IN_PROGRESS, COMPLETED = "3. In progress", "4. Completed"
 _FOUNDED = dt.datetime(2025, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 _AGE = dt.timedelta(days=30)
 _PROBABILITY = {"Qualification": 10, "Presentation": 25, "Proposal": 50, "Contracting": 90, "Closed won": 100}
@@ -67,6 +68,7 @@ def _day(day: dt.date) -> int:
 def rows(world: World) -> dict[str, Iterable[Row]]:
     """Return the rows of every object. Order and Invoice hold what an earlier integration has invoiced."""
     sold = [deal for deal in world.opportunities if deal.books_id and deal.stage == "Closed won"]
+    ordered = [deal for deal in world.opportunities if deal.id in world.ordered]
     return {
         **{entity: [_entry(entity, name) for name in names] for entity, names in _LISTS.items()},
         "OpportunityStage": _stages(world),
@@ -82,10 +84,12 @@ def rows(world: World) -> dict[str, Iterable[Row]]:
         "ProductPrice": (_product_price(product) for product in world.products),
         "Opportunity": (_opportunity(deal) for deal in world.opportunities),
         "OpportunityProductInterest": _opportunity_lines(world),
-        "Order": [_order(deal) for deal in sold],
-        "OrderProduct": [line for deal in sold for line in _sold_lines("Order", deal, world)],
+        "Order": [*(_order(deal) for deal in sold), *(_order(deal, IN_PROGRESS) for deal in ordered)],
+        "OrderProduct": [line for deal in (*sold, *ordered) for line in _sold_lines("Order", deal, world)],
         "Invoice": [_invoice(deal) for deal in sold],
         "InvoiceProduct": [line for deal in sold for line in _sold_lines("Invoice", deal, world)],
+        "UsrBillQB": [_bill(bill) for bill in world.bills],
+        "UsrBillLineQB": [row for bill in world.bills for row in _bill_lines(bill)],
     }
 
 
@@ -158,7 +162,7 @@ def _account(account: Account, world: World) -> Row:
         **_base(account.id, account.modified),
         "Name": account.name,
         "Code": account.code,
-        "TypeId": list_id("AccountType", "Customer"),
+        "TypeId": list_id("AccountType", account.kind),
         "PrimaryContactId": account.primary_contact_id,
         "OwnerId": SUPERVISOR,
         "Phone": account.phone,
@@ -311,12 +315,12 @@ def _sale(entity: str, deal: Opportunity) -> Row:
     }
 
 
-def _order(deal: Opportunity) -> Row:
+def _order(deal: Opportunity, status: str = COMPLETED) -> Row:
     return {
         **_sale("Order", deal),
-        "Number": f"ORD-{deal.books_id}",
+        "Number": f"ORD-{deal.books_id or deal.id[:8]}",
         "Date": ticks(deal.modified),
-        "StatusId": list_id("OrderStatus", "4. Completed"),
+        "StatusId": list_id("OrderStatus", status),
         "PaymentStatusId": list_id("OrderPaymentStatus", "Not paid"),
     }
 
@@ -330,6 +334,31 @@ def _invoice(deal: Opportunity) -> Row:
         "PaymentStatusId": list_id("InvoicePaymentStatus", "Unpaid"),
         "OrderId": list_id("Order", deal.id),
     }
+
+
+def _bill(bill: Bill) -> Row:
+    return {
+        **_base(bill.id, bill.modified),
+        "Name": f"Bill {bill.number}",
+        "UsrNumber": bill.number,
+        "UsrVendorId": bill.vendor_id,
+        "UsrDate": _day(bill.date),
+        "UsrDueDate": _day(bill.due_date),
+    }
+
+
+def _bill_lines(bill: Bill) -> Iterator[Row]:
+    for number, line in enumerate(bill.lines):
+        yield {
+            **_base(list_id("UsrBillLineQB", f"{bill.id}/{number}"), bill.modified),
+            "UsrBillId": bill.id,
+            "UsrProductId": line.product_id,
+            "UsrGLAccount": line.account,
+            "UsrDescription": line.description,
+            "UsrQuantity": _units(line.quantity or Decimal(0), 3),
+            "UsrPrice": _units(line.price or Decimal(0), 2),
+            "UsrAmount": _units(line.amount, 2),
+        }
 
 
 def _sold_lines(entity: str, deal: Opportunity, world: World) -> Iterator[Row]:

@@ -56,6 +56,32 @@ class Account:
     notes: str = ""
     books_id: str | None = None
     modified: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    kind: str = "Customer"  # or Supplier
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One line of a bill: of a product, or of an expense account."""
+
+    description: str
+    amount: Decimal
+    product_id: str | None = None
+    account: str = ""
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a supplier asks for, as the CRM has it."""
+
+    id: str
+    number: str
+    vendor_id: str
+    date: dt.date
+    due_date: dt.date
+    lines: tuple[BillLine, ...]
+    modified: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +219,8 @@ class World:
     contacts: tuple[Contact, ...] = ()
     products: tuple[Product, ...] = ()
     opportunities: tuple[Opportunity, ...] = ()
+    bills: tuple[Bill, ...] = ()
+    ordered: tuple[str, ...] = ()  # ids of opportunities for which there is an order in progress
     books_customers: tuple[BooksCustomer, ...] = ()
     books_items: tuple[BooksItem, ...] = ()
     books_invoices: tuple[BooksInvoice, ...] = ()

@@ -21,7 +21,7 @@ from iw_operators.systems.creatio.client import Client
 from iw_operators.systems.creatio.system import CreatioSystem
 from iw_operators.systems.http import transport_over
 from sandbox.seed.world import Account, World
-from tests.conformance.kit import Access, Role, Seed, User, catalogue
+from tests.conformance.kit import Access, OverHttp, Role, Seed, User, catalogue
 
 OPTIONS: Final = sandbox.creatio.Options()
 NUMBERED: Final = Role("UsrPaymentQB", "number", unique=True)
@@ -75,7 +75,7 @@ def _plain(value: Value) -> Any:
     return float(value) if isinstance(value, Decimal) else value  # amounts of the tests, exact in a double
 
 
-class Creatio:
+class Creatio(OverHttp):
     """The vendor; see `kit.Vendor`."""
 
     system = "creatio"

@@ -24,7 +24,7 @@ from iw_operators.systems.quickbooks_online.limiter import Limiter, Quota
 from iw_operators.systems.quickbooks_online.system import QuickBooksOnline
 from iw_operators.systems.quickbooks_online.tokens import Credentials, SignIn
 from sandbox.seed.world import BooksCustomer, World
-from tests.conformance.kit import Access, Role, Seed, User, catalogue
+from tests.conformance.kit import Access, OverHttp, Role, Seed, User, catalogue
 
 OPTIONS: Final = sandbox.quickbooks_online.Options()
 TOKEN: Final = "/oauth2/v1/tokens/bearer"
@@ -130,7 +130,7 @@ class Pacer:
         self._waited.append(seconds)
 
 
-class Online:
+class Online(OverHttp):
     """The vendor; see `kit.Vendor`."""
 
     system = "quickbooks_online"
