@@ -6,19 +6,21 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 STAMP  := $(VENV)/.installed
+ODBC   := $(VENV)/.odbc
+CHROME := $(VENV)/.chromium
 export PYTHONPATH := .:include
 # Some libraries create this folder at import when the system has not.
 export XDG_RUNTIME_DIR ?= $(CURDIR)/.run/xdg
 # Airflow is a dozen processes; without compiled files each of them compiles all of Airflow again at every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-units test-e2e test-all chaos sandbox docs lint bench clean
+.PHONY: help install demo test test-units test-e2e test-all chaos sandbox docs pictures lint bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(STAMP) ## make the virtual environment and install what requirements.txt pins
+install: $(ODBC) ## make the virtual environment, install what requirements.txt pins, and the ODBC drivers
 
 $(STAMP): requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH. Install Python 3.11 (Debian 12: it is there; elsewhere: your package manager or pyenv), or say make PYTHON=/path/to/python3.11"; exit 1; }
@@ -33,29 +35,42 @@ $(STAMP): requirements.txt pyproject.toml
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-demo: $(STAMP) ## sandboxes, Airflow and the flows of company acme; Ctrl-C ends it (ONCE=1: end after the summary)
+# The ODBC drivers are Debian packages: installed as root on Debian, else words that say how.
+$(ODBC): $(STAMP) include/local/odbc.py
+	@$(BIN)/python -m local.odbc
+	@touch $(ODBC)
+
+# So is the browser, which only the end-to-end tests need.
+$(CHROME): $(STAMP) include/local/chromium.py
+	@$(BIN)/python -m local.chromium
+	@touch $(CHROME)
+
+demo: $(ODBC) ## sandboxes, Airflow and the flows of company acme; Ctrl-C ends it (ONCE=1: end after the summary)
 	@$(BIN)/python -m demo $(if $(ONCE),--once) $(if $(COMPANY),--company $(COMPANY))
 
 test: test-units test-e2e ## the whole test suite
 
-test-units: $(STAMP) ## everything that needs no Airflow of its own
+test-units: $(ODBC) ## everything that needs no Airflow of its own
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
 
-test-e2e: $(STAMP) ## the flows on a real Airflow, the figures that are promised, a sample of chaos
+test-e2e: $(ODBC) $(CHROME) ## the flows on a real Airflow, the figures that are promised, a sample of chaos
 	@$(BIN)/python -m pytest -m "e2e or figures or chaos" $(ARGS)
 
 test-all: test ## as test, and the long runs
 	@$(MAKE) --no-print-directory chaos KILLS=200
 	@$(MAKE) --no-print-directory bench
 
-chaos: $(STAMP) ## kill workers between faulty sandboxes, then compare both sides (KILLS=20, SEED=, PLAIN=1: a plain writer)
+chaos: $(ODBC) ## kill workers between faulty sandboxes, then compare both sides (KILLS=20, SEED=, PLAIN=1: a plain writer)
 	@$(BIN)/python -m chaos --kills $(or $(KILLS),20) $(if $(SEED),--seed $(SEED)) $(if $(PLAIN),--plain)
 
-sandbox: $(STAMP) ## the sandboxes alone, on loopback
+sandbox: $(ODBC) ## the sandboxes alone, on loopback
 	@$(BIN)/python -m sandbox
 
 docs: $(STAMP) ## write the documents that are made from data (docs/errors.md)
 	@$(BIN)/python -m iw_operators.errors.docs
+
+pictures: $(ODBC) $(CHROME) ## write docs/images/manager-*.png from the page in a real Airflow
+	@IW_PICTURES=docs/images $(BIN)/python -m pytest -q tests/e2e/test_e2e_browser.py
 
 lint: $(STAMP) ## ruff, mypy --strict, the laws, the dependencies
 	@$(BIN)/ruff check .
@@ -64,7 +79,7 @@ lint: $(STAMP) ## ruff, mypy --strict, the laws, the dependencies
 	@$(BIN)/python -m pytest -q tests/laws
 	@$(BIN)/python -m local.audit
 
-bench: $(STAMP) ## the figures, written to .run/bench.json
+bench: $(ODBC) ## the figures, written to .run/bench.json
 	@IW_BENCH=.run/bench.json $(BIN)/python -m pytest -q -m figures tests/figures
 	@echo "written to .run/bench.json"
 

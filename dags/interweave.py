@@ -1,4 +1,6 @@
-"""Every flow of every company as an Airflow DAG. A worker builds only the one that it runs.
+"""Every flow of every company as an Airflow DAG, with their daily reports and maintenances.
+
+A worker builds only the one that it runs.
 
 Specs with errors are left out here and shown by `interweave_errors.py`, so that they take down nothing but themselves.
 """
@@ -6,7 +8,12 @@ Specs with errors are left out here and shown by `interweave_errors.py`, so that
 from airflow.sdk import get_parsing_context
 
 from iw_operators.dag import build_dag, flows_of
+from iw_operators.maintenance_dags import maintenances_of
+from iw_operators.reports import reports_of
 from iw_operators.settings import mappings_folder
 
-for flow in flows_of(mappings_folder(__file__), get_parsing_context().dag_id):
-    globals()[flow.dag_id] = build_dag(flow)
+folder, wanted = mappings_folder(__file__), get_parsing_context().dag_id
+flows = flows_of(folder, wanted)
+beside = (*reports_of(flows, folder, wanted), *maintenances_of(flows, folder, wanted))
+for dag in (*map(build_dag, flows), *beside):
+    globals()[dag.dag_id] = dag

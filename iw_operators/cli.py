@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from iw_operators.spec.resolved import CompanySpec, ResolvedMapping
 
 FORMATS = ("table", "csv", "markdown", "json")
+FAILURES = ("open", "fixed", "reprocessed", "given up")
 STATES = ("created", "updated", "unchanged", "skipped", "held", "rejected", "unknown")
 WIDE = 200  # columns of a table that goes into a file or pipe
 
@@ -44,6 +45,10 @@ def get_commands() -> list[CLICommand]:
         arg(("--record",), metavar="ID", help="Everything about one source record"),
         arg(("--state",), choices=STATES, help="Rows of records that ended so"),
         arg(("--text",), help="Rows with this in id, name, reason or code"),
+        arg(("--code",), help="Rows with this error code"),
+        arg(("--run",), type=int, metavar="NUMBER", help="Rows of this run, by the ledger's number of it"),
+        arg(("--since",), metavar="TIME", help="Rows from then on, for example 2026-11-01T00:00:00Z"),
+        arg(("--until",), metavar="TIME", help="Rows before then"),
         arg(("--limit",), type=int, default=50, help="How many rows, newest first (default: 50)"),
     )
 
@@ -56,10 +61,28 @@ def get_commands() -> list[CLICommand]:
     code = arg(("code",), nargs="+", help="A code, a range of codes, or a message in quotation marks")
     system = arg(("--system",), metavar="NAME", help="Look only at what this system says")
 
+    some = arg(("flows",), nargs="*", metavar="FLOW", help="Flows; all of the company when none is named")
+    begin_end = arg(("what",), choices=("begin", "end", "status"), help="What to do")
+    why = arg(("--why",), help="What for; shown to everybody who meets the maintenance")
+    unchecked = arg(("--unchecked",), action="store_true", help="End it without signing in to both systems first")
+    of_mapping = arg(("mapping",), help="The mapping")
+    ids = arg(("ids",), nargs="+", metavar="ID", help="Ids of records in their own system")
+    side = arg(("--side",), choices=("crm", "books"), help="Whose records; needed where some of both sides have failed")
+    records = "iw_operators.commands_records"
+    control = "iw_operators.commands_control"
     here, there, what = "iw_operators.cli", "iw_operators.commands", "iw_operators.explain"
     commands = (
         command("validate", "Check companies, mappings and flows", f"{here}.validate", company, mappings),
-        command("report", "Show what maps to what", f"{here}.report", company, mappings, fmt),
+        command(
+            "report",
+            "Show what maps to what, and what changed between versions",
+            f"{here}.report",
+            company,
+            mappings,
+            fmt,
+            arg(("--versions",), action="store_true", help="The versions under which mappings have been run"),
+            arg(("--between",), nargs=2, metavar="VERSION", help="What changed from one version to another"),
+        ),
         command("setup", "Bring the ledger up to date and make the companies' pools", f"{there}.setup"),
         command(
             "query-starts", "Show or set from when a flow looks for changes", f"{there}.query_starts", owner, flow, when
@@ -71,6 +94,79 @@ def get_commands() -> list[CLICommand]:
             *held,
         ),
         command("log", "Show the record log", f"{there}.log", owner, *only),
+        command(
+            "failed",
+            "Show failed records, or write those of a mapping into a CSV file",
+            f"{records}.failed",
+            owner,
+            arg(("--mapping",), help="Records of this mapping"),
+            side,
+            arg(("--state",), action="append", choices=FAILURES, help="In this state (default: open); may be repeated"),
+            arg(("--text",), help="With this in id, name, reason or code"),
+            arg(("--csv",), metavar="FILE", help="Write them with the values that the source holds; - is the terminal"),
+            arg(("--limit",), type=int, default=50, help="How many are shown, the latest first (default: 50)"),
+        ),
+        command(
+            "correct",
+            "Take corrected values of failed records from a CSV file",
+            f"{records}.correct",
+            owner,
+            of_mapping,
+            arg(("file",), metavar="FILE", help="A file that `failed --csv` wrote and somebody has corrected"),
+            side,
+        ),
+        command(
+            "reprocess",
+            "Do failed records again, and nothing else",
+            f"{records}.reprocess",
+            owner,
+            of_mapping,
+            arg(("ids",), nargs="*", metavar="ID", help="Ids of records in their own system"),
+            arg(("--all",), action="store_true", help="All that are open"),
+            side,
+        ),
+        command(
+            "give-up",
+            "Say that failed records need not go",
+            f"{records}.give_up",
+            owner,
+            of_mapping,
+            ids,
+            arg(("--why",), help="The reason, which is kept"),
+            arg(("--back",), action="store_true", help="Take it back: they are open again"),
+            side,
+        ),
+        command("prune", "Delete rows of the log that are older than log_days", f"{records}.prune", company),
+        command("start", "Start flows; without names all scheduled flows", f"{control}.start", owner, some),
+        command("stop", "Stop flows: what is at work ends its page, then nothing runs", f"{control}.stop", owner, some),
+        command("status", "Show the flows of a company, their state and their last run", f"{control}.status", owner),
+        command(
+            "maintenance",
+            "Stop everything of a company, say when it is safe, start it again",
+            f"{control}.maintenance",
+            begin_end,
+            owner,
+            why,
+            unchecked,
+        ),
+        command(
+            "review",
+            "Show, export and decide the review sheet of a binding flow",
+            "iw_operators.review_commands.review",
+            owner,
+            flow,
+            arg(("--csv",), metavar="FILE", help="Write the sheet to this file; - is the terminal"),
+            arg(("--import",), dest="import_", metavar="FILE", help="Take the decisions from this file"),
+            arg(("--approve",), choices=("exact",), help="Approve all exact rows about which nobody has decided"),
+        ),
+        command(
+            "mails",
+            "Show the mails of a company: sent, waiting, refused",
+            "iw_operators.commands_mails.mails",
+            owner,
+            arg(("--unsent",), action="store_true", help="Only those that have not gone"),
+            arg(("--limit",), type=int, default=20, help="How many, the newest first (default: 20)"),
+        ),
         command("explain", "Say what an error code or message means, and what to do", f"{what}.explain", code, system),
     )
     return [GroupCommand(name="iw", help="InterWeave: mappings and flows", subcommands=commands)]
@@ -84,15 +180,27 @@ def validate(args: Any) -> None:
         _out([*map(str, errors), "", f"{_count(len(errors), 'error')} in {_count(files, 'file')}"])
         raise SystemExit(1)
     mappings = sum(len(spec.mappings) for spec in specs)
-    flows = sum(len(spec.flows) for spec in specs)
-    parts = (_company_count(len(specs)), _count(mappings, "mapping"), _count(flows, "flow"))
+    flows = sum(len(spec.written) for spec in specs)
+    made = sum(len(spec.flows) for spec in specs) - flows
+    parts = [_company_count(len(specs)), _count(mappings, "mapping"), _count(flows, "flow")]
+    parts += [f"{_count(made, 'utility flow')} made from mappings"] if made else []
     _out([f"{', '.join(parts)}: no errors"])
 
 
 def report(args: Any) -> None:
-    """Print the mapping report of everything that is free of errors; errors go to stderr and the exit status is 1."""
+    """Print the mapping report of everything that is free of errors; errors go to stderr and the exit status is 1.
+
+    With `--versions` or `--between`: the versions that the ledger knows, or what changed between two.
+    """
     from iw_operators.spec import report as reports
 
+    if args.versions or args.between:
+        from iw_operators.commands_records import versions
+
+        if args.company is None:
+            _fail("Versions are a company's: airflow iw report COMPANY --versions")
+        versions(args)
+        return
     specs, errors = _load(args)
     mappings = [mapping for spec in specs for mapping in spec.mappings.values()]
     table = [row for mapping in mappings for row in reports.rows(mapping)]

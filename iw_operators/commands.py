@@ -67,6 +67,10 @@ def log(args: Any) -> None:
             source_id=args.record,
             action=args.state,
             text=args.text,
+            code=args.code,
+            run_id=args.run,
+            since=_moment(args.since) if args.since else None,
+            until=_moment(args.until) if args.until else None,
             limit=args.limit,
         )
     if not rows:

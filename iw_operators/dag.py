@@ -10,16 +10,17 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from iw_operators import doc, settings
-from iw_operators.deadlines import note_missed
+from iw_operators import asked, doc, settings, site
+from iw_operators.deadlines import note_missed, told_of
 from iw_operators.errors import FixConfiguration
-from iw_operators.listener import TAG
+from iw_operators.listener import TAG, stop_tags
 from iw_operators.operators.report import ReportOperator
 from iw_operators.operators.sync import SyncOperator
 from iw_operators.pools import pool_name
 from iw_operators.retry import RetryByClass
 from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.errors import SpecError
+from iw_operators.spec.flows import MAINTENANCE_FLOW, REPORT_FLOW
 from iw_operators.spec.loader import load_all, load_flow
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
@@ -27,7 +28,14 @@ from iw_operators.timetables import BackfillOnlyTimetable, IntervalTimetable
 
 READY: Final = "ready"
 REPORT: Final = "report"
-NAME_LENGTH = 500  # of a record's full name
+NAME_LENGTH: Final = 500  # of a record's full name
+NAMES_LENGTH: Final = 100_000  # of a list of them
+IDS_COUNT: Final = 10_000
+UTILITY: Final = "utility"
+BULK: Final = "bulk"
+BINDING: Final = "binding"
+BINDS: Final = (FlowKind.BIND, FlowKind.BINDS)
+RANGED: Final = (FlowKind.DR, FlowKind.DRS)
 
 
 def flows_of(root: Path, dag_id: str | None = None) -> list[ResolvedFlow]:
@@ -40,6 +48,8 @@ def flows_of(root: Path, dag_id: str | None = None) -> list[ResolvedFlow]:
         return [flow for spec in specs.values() for flow in spec.flows.values()]
     company, _, name = dag_id.partition(".")
     if company not in {entry.name for entry in root.iterdir() if entry.is_dir()}:  # and not `..` or the like
+        return []
+    if name in (REPORT_FLOW, MAINTENANCE_FLOW):
         return []
     found, errors = load_flow(root, company, name)
     if found is None:
@@ -69,16 +79,21 @@ def build_dag(flow: ResolvedFlow) -> DAG:
         dag_id=flow.dag_id,
         description=doc.summary(flow),
         doc_md=doc.page(flow),
-        tags=[TAG, flow.company.company, flow.kind.value, flow.direction.value],
+        tags=_tags(flow),
         catchup=False,
         max_active_runs=1,
         max_active_tasks=1,
         is_paused_upon_creation=True,
-        deadline=_deadline(flow),
+        deadline=[alert for alert in (_deadline(flow), site.alert(flow)) if alert],
         params=_params(flow),
         default_args=_task_defaults(flow),
         **_schedule(flow),
     )
+    if flow.kind in BINDS:
+        from iw_operators.operators.bind import bind_dag  # only such flows need Airflow's approvals
+
+        bind_dag(flow, dag)
+        return dag
     steps = {task_id(mapping.mapping): mapping.mapping for mapping in flow.mappings}
     previous: Any = ReadySensor(task_id=READY, flow=flow, dag=dag)
     for name, mapping in steps.items():
@@ -108,34 +123,32 @@ def _task_defaults(flow: ResolvedFlow) -> dict[str, Any]:
     }
 
 
+def _tags(flow: ResolvedFlow) -> list[str]:
+    company, kind = flow.company, flow.kind
+    tags = [TAG, company.company, company.environment.value, kind.value, flow.direction.value, *stop_tags(company)]
+    marks = {UTILITY: kind.utility, BULK: kind.bulk, BINDING: kind in BINDS}
+    return [*tags, *(mark for mark, applies in marks.items() if applies)]
+
+
 def _schedule(flow: ResolvedFlow) -> dict[str, Any]:
-    match flow.kind:
-        case FlowKind.SCHEDULED:
-            every = IntervalTimetable(flow.spec.interval_ms, flow.spec.shift_ms)
-            return {"schedule": every, "allowed_run_types": ["scheduled", "manual", "operator_triggered"]}
-        case FlowKind.DR:
-            windows = BackfillOnlyTimetable(flow.spec.window, flow.company.time_zone)
-            return {"schedule": windows, "allowed_run_types": ["backfill", "manual"]}
-        case FlowKind.NF:
-            return {"schedule": None, "allowed_run_types": ["manual", "operator_triggered"]}
+    company, spec = flow.company, flow.spec
+    if flow.kind is FlowKind.SCHEDULED:
+        window = company.sleep_window
+        sleep = f"{window.from_}/{window.to}" if window else ""
+        every = IntervalTimetable(
+            spec.interval_ms, spec.shift_ms, at_once=spec.run_at_start_up, sleep=sleep, time_zone=company.time_zone
+        )
+        return {"schedule": every, "allowed_run_types": ["scheduled", "manual", "operator_triggered"]}
+    if flow.kind in RANGED:
+        windows = BackfillOnlyTimetable(spec.window, company.time_zone)
+        return {"schedule": windows, "allowed_run_types": ["backfill", "manual"]}
+    return {"schedule": None, "allowed_run_types": ["manual", "operator_triggered"]}
 
 
 def _params(flow: ResolvedFlow) -> dict[str, Param]:
-    match flow.kind:
-        case FlowKind.SCHEDULED:
-            return {}
-        case FlowKind.DR:
-            size = Param(
-                flow.spec.batch_size,
-                type="integer",
-                minimum=1,
-                maximum=2_000,
-                title="Batch size",
-                description="How many records are read, planned and written together.",
-            )
-            return {"batch_size": size}
-        case FlowKind.NF:
-            name = Param(
+    if flow.kind is FlowKind.NF:
+        return {
+            asked.FULL_NAME: Param(
                 type="string",
                 minLength=1,
                 maxLength=NAME_LENGTH,
@@ -143,7 +156,71 @@ def _params(flow: ResolvedFlow) -> dict[str, Param]:
                 title="Full name",
                 description="Full name of the one record, exactly as the source writes it, or its id there.",
             )
-            return {"full_name": name}
+        }
+    if flow.kind is FlowKind.NFS:
+        return _several()
+    if flow.kind in BINDS:
+        return _batch_size(flow)
+    return {**_window(flow), **_batch_size(flow)} if flow.kind.bulk else {}
+
+
+def _several() -> dict[str, Param]:
+    texts = {"type": "string", "minLength": 1, "maxLength": NAME_LENGTH}
+    return {
+        asked.NAMES: Param(
+            None,
+            type=["null", "string"],
+            format="multiline",
+            maxLength=NAMES_LENGTH,
+            title="Full names or ids",
+            description="One a line, exactly as the source writes them.",
+        ),
+        asked.IDS: Param(
+            None,
+            type=["null", "array"],
+            items=texts,
+            maxItems=IDS_COUNT,
+            title="Ids",
+            description="Ids in the source, where they are known to be ids.",
+        ),
+        asked.REPROCESS: Param(
+            False,
+            type="boolean",
+            title="Failed records",
+            description="Do nothing but try these failed records again; with no ids, all that are open.",
+        ),
+    }
+
+
+def _window(flow: ResolvedFlow) -> dict[str, Param]:
+    zone = f"In {flow.company.time_zone} where no other zone is given."
+    empty = "the run's own dates count" if flow.kind in RANGED else "there is no limit"
+    return {
+        name: Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            maxLength=40,
+            title=title,
+            description=f"{what} {zone} Where it is empty, {empty}.",
+        )
+        for name, title, what in (
+            (asked.START, "Start", "What changed from then on."),
+            (asked.END, "End", "What changed before."),
+        )
+    }
+
+
+def _batch_size(flow: ResolvedFlow) -> dict[str, Param]:
+    size = Param(
+        flow.spec.batch_size,
+        type="integer",
+        minimum=1,
+        maximum=2_000,
+        title="Batch size",
+        description="How many records are read, planned and written together.",
+    )
+    return {asked.BATCH_SIZE: size}
 
 
 def _deadline(flow: ResolvedFlow) -> DeadlineAlert | None:
@@ -153,5 +230,5 @@ def _deadline(flow: ResolvedFlow) -> DeadlineAlert | None:
         name=f"{flow.spec.deadline_minutes} minutes",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=dt.timedelta(minutes=flow.spec.deadline_minutes),
-        callback=AsyncCallback(note_missed),
+        callback=AsyncCallback(note_missed, kwargs=told_of(flow)),
     )

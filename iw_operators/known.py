@@ -13,8 +13,10 @@ from typing import Final
 
 import structlog
 
-from iw_operators.engine import Compiled, Known
-from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record
+from iw_operators.engine import Compiled, Known, Prepared, Wants
+from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record, Unbound
+from iw_operators.engine.review import Found
+from iw_operators.failed import Overlay, corrected, explained
 from iw_operators.ledger.store import Ledger
 from iw_operators.points import reach
 from iw_operators.spec.resolved import Side
@@ -65,6 +67,7 @@ class Knowledge:
         self.ledger = ledger
         self.company = compiled.mapping.company.company
         self.name = compiled.mapping.mapping
+        self.corrections = Overlay(ledger, self.company, self.name, compiled.source)
         self._indexed = False
         self._lookups: dict[str, dict[str, str]] = {}
 
@@ -73,28 +76,21 @@ class Knowledge:
         return self.ledger.bindings(self.company, self.name, self.compiled.source, ids)
 
     def plan(self, records: Sequence[Record]) -> list[Decision]:
-        """Return one decision a record; reads what planning has to know, writes nothing."""
+        """Return one decision a record; reads what planning has to know, writes nothing.
+
+        Corrections that people gave for records that had failed are laid over what the source holds.
+        """
+        corrections = self.corrections.of(records)
+        own = {record.id: record for record in records if record.id in corrections}
+        records = [corrected(record, corrections.get(record.id)) for record in records]
         bindings = self.bindings([record.id for record in records])
         prepared, wants = self.compiled.prepare(records, bindings)
-        candidates: Mapping[str, Sequence[Candidate]] = {}
-        if wants.keys:
-            self._refresh_index()
-            candidates = self.ledger.candidates(self.company, self.name, self.compiled.target, sorted(wants.keys))
-        needed = self.compiled.targets_needed(prepared, bindings, candidates)
-        targets = self.target.fetch(self.view, needed) if needed else {}
-        candidates = self._without_gone(candidates, needed - targets.keys())
-        side = self.compiled.source
-        free = [record.id for record in records if record.id not in bindings]
-        found = sorted({each.id for listed in candidates.values() for each in listed})
+        candidates, targets = self._partners(prepared, wants, bindings)
         known = Known(
             bindings=bindings,
             targets=targets,
-            unbound=self.ledger.unbound(self.company, self.name, side, free),
-            held_targets={
-                each
-                for each, left in self.ledger.unbound(self.company, self.name, other(side), found).items()
-                if left.held
-            },
+            unbound=self._left(self.compiled.source, [r.id for r in records if r.id not in bindings]),
+            held_targets=self._held(candidates),
             references={
                 mapping: self.ledger.references(self.company, mapping, self.compiled.source, sorted(ids))
                 for mapping, ids in wants.references.items()
@@ -102,7 +98,42 @@ class Knowledge:
             lookups={name: self._lookup(name, names) for name, names in wants.lookups.items()},
             candidates=candidates,
         )
-        return self.compiled.plan(prepared, known)
+        plan = self.compiled.plan(prepared, known)
+        return [explained(each, corrections.get(each.source_id), own.get(each.source_id)) for each in plan]
+
+    def review(self, records: Sequence[Record]) -> list[Found]:
+        """Return a row for a person for each record that has no binding; reads what matching has to know."""
+        bindings = self.bindings([record.id for record in records])
+        prepared, wants = self.compiled.prepare(records, bindings)
+        candidates, targets = self._partners(prepared, wants, bindings)
+        known = Known(
+            bindings=bindings,
+            targets=targets,
+            unbound=self._left(self.compiled.source, [r.id for r in records if r.id not in bindings]),
+            held_targets=self._held(candidates),
+            candidates=candidates,
+        )
+        return self.compiled.review(prepared, known)
+
+    def _partners(
+        self, prepared: Sequence[Prepared], wants: Wants, bindings: Mapping[str, Binding]
+    ) -> tuple[Mapping[str, Sequence[Candidate]], Mapping[str, Record]]:
+        """Return the candidates under the records' keys, and the target records that are compared with."""
+        candidates: Mapping[str, Sequence[Candidate]] = {}
+        if wants.keys:
+            self._refresh_index()
+            candidates = self.ledger.candidates(self.company, self.name, self.compiled.target, sorted(wants.keys))
+        needed = self.compiled.targets_needed(prepared, bindings, candidates)
+        targets = self.target.fetch(self.view, needed) if needed else {}
+        return self._without_gone(candidates, needed - targets.keys()), targets
+
+    def _left(self, side: Side, ids: Sequence[str]) -> Mapping[str, Unbound]:
+        return self.ledger.unbound(self.company, self.name, side, ids)
+
+    def _held(self, candidates: Mapping[str, Sequence[Candidate]]) -> set[str]:
+        """Return those of the candidates about which a person has to decide first."""
+        found = sorted({each.id for listed in candidates.values() for each in listed})
+        return {each for each, left in self._left(self.compiled.target, found).items() if left.held}
 
     def _without_gone(
         self, candidates: Mapping[str, Sequence[Candidate]], gone: Collection[str]

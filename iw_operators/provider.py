@@ -34,6 +34,25 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
         "integer",
         "1",
     ),
+    "smtp_conn_id": _option("Airflow connection (type SMTP) through which mails are sent.", "string", "smtp_default"),
+    "mail_from": _option(
+        "Address that mails come from. When it is not set: `from_email` of the connection, or else its login.",
+        "string",
+        None,
+        "interweave@example.com",
+    ),
+    "templates_folder": _option(
+        "Folder with the templates of mails. When it is not set: `include/email` beside the DAGs folder.",
+        "string",
+        None,
+        "/opt/airflow/include/email",
+    ),
+    "base_url": _option(
+        "Address of Airflow's web pages, for links in mails. When it is not set: `[api] base_url`.",
+        "string",
+        None,
+        "https://airflow.example.com",
+    ),
     "poll_interval": _option(
         "Seconds after which a run looks again whether the window before its own is done.", "float", "10"
     ),

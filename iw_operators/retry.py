@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from iw_operators.errors import InterWeaveError, RetryLater, SignInAgain, Throttled
 
@@ -81,7 +82,8 @@ class told:  # noqa: N801  a context manager that reads like a function
             log.error(error.message, error=type(error).__name__, code=error.code, advice=error.advice)
             self.context["ti"].xcom_push(key=ERROR_KEY, value=describe(error))
             raise error.with_traceback(None) from None
-        if isinstance(error, Exception):
+        # A task that is skipped or waits for its turn has not failed.
+        if isinstance(error, Exception) and not isinstance(error, AirflowSkipException | AirflowRescheduleException):
             self.context["ti"].xcom_push(key=ERROR_KEY, value={"error": kind.__name__ if kind else ""} | UNEXPECTED)
 
 

@@ -40,8 +40,39 @@ def mappings_folder(dag_file: str | Path | None = None) -> Path:
     """
     if folder := _get("mappings_folder"):
         return Path(folder).expanduser()
-    dags = Path(dag_file).resolve().parent if dag_file else Path(conf.get("core", "dags_folder"))
-    return dags.parent / "mappings"
+    return _dags_folder(dag_file).parent / "mappings"
+
+
+def _dags_folder(dag_file: str | Path | None) -> Path:
+    return Path(dag_file).resolve().parent if dag_file else Path(conf.get("core", "dags_folder"))
+
+
+def templates_folder(dag_file: str | Path | None = None) -> Path:
+    """Return the folder of the templates of mails.
+
+    :param dag_file: a file in the DAGs folder; without the option, `include/email` is looked for beside that folder,
+        and where it is not there, beside `[core] dags_folder`.
+    """
+    if folder := _get("templates_folder"):
+        return Path(folder).expanduser()
+    own = _dags_folder(dag_file).parent / "include" / "email"
+    return own if own.is_dir() else _dags_folder(None).parent / "include" / "email"
+
+
+def smtp_conn_id() -> str:
+    """Return the id of the connection through which mails are sent."""
+    return _get("smtp_conn_id") or "smtp_default"
+
+
+def mail_from() -> str:
+    """Return the address that mails come from; empty where the connection says it."""
+    return _get("mail_from") or ""
+
+
+def base_url() -> str:
+    """Return the address of Airflow's pages, without a slash at the end; empty where it is no address of the web."""
+    url = _get("base_url") or conf.get("api", "base_url", fallback="") or ""
+    return url.rstrip("/") if url.startswith(("https://", "http://")) else ""
 
 
 def ledger_conn_id() -> str:

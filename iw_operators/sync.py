@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,11 +17,15 @@ from iw_operators.apply import Ends, Writer, own_fields, trace
 from iw_operators.engine import compile_mapping
 from iw_operators.engine.model import Action, Decision, Record
 from iw_operators.engine.problems import PARTNER_GONE
-from iw_operators.errors import FixRecord
+from iw_operators.errors import Yielded
+from iw_operators.failed import failed_pages, note_version
 from iw_operators.known import Knowledge, other, views
-from iw_operators.ledger.codec import can_be_stored
+from iw_operators.ledger.inbox import LATE
 from iw_operators.ledger.store import Ledger, RunRef
+from iw_operators.named import Named, find_one
+from iw_operators.named import pages as named_pages
 from iw_operators.points import reach
+from iw_operators.progress import Progress
 from iw_operators.spec.models import FlowKind, Operations
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
 from iw_operators.sweep import Sweep, deleted
@@ -50,32 +54,48 @@ def sync_mapping(
     ledger: Ledger,
     run: RunRef,
     window: Window,
-    only: str | None = None,
+    only: str | Named | None = None,
+    again: Sequence[str] | None = None,
     page_size: int = 500,
+    go_on: Callable[[], str] = lambda: "",
 ) -> Summary:
     """Bring one mapping's changes from source to target.
 
-    :param window: which changes; ignored when `only` names one record by its full name or id.
+    Long loads (`FlowKind.bulk`) go on where an earlier attempt of the run was broken off.
+
+    :param window: which changes; ignored when `only` names records.
+    :param only: one full name or id, or several.
+    :param again: ids of failed records; the run does nothing but plan these anew, all open ones where it is empty.
+    :param go_on: asked at the end of each page; returns "", or why the work is to end here.
+    :raises Yielded: `go_on` said so. The page is done and recorded; the mapping is not.
     :raises RetryLater: the task may be repeated as it is: what was written is known, what is in doubt is settled
         first.
-    :raises FixRecord: `only` names no record, or several.
+    :raises FixRecord: `only` names no record, or not exactly one; records that are clear are done.
     :raises StopFlow: the run does not balance (law 3), or would bind a record twice.
 
     One task at a time works on a mapping of a company, in either direction; a second one waits.
     """
     with ledger.working(run.company, mapping.mapping):
-        work = _Work(flow, mapping, source, target, ledger, run)
+        work = Work(flow, mapping, source, target, ledger, run)
         work.writer.settle()
         ledger.begin_mapping(run.run_id, mapping.mapping, run.fingerprint, run.attempt)
+        note_version(ledger, run, mapping)
         reach("after_begin_mapping")
         work.writer.write_back()
         read, started = 0, time.monotonic()
-        for number, page in enumerate(work.pages(window, only, page_size), start=1):
+        progress = work.progress(window) if only is None and again is None else None
+        if progress is not None:
+            window = progress.begin(source, work.source_view, window)
+        for number, page in enumerate(work.pages(window, only, page_size, again), start=1):
             counts = work.page(page)
             read += len(page)
             reach("after_page")
+            if progress is not None:
+                progress.page(work.raw, counts)
             rate = round(read / max(time.monotonic() - started, 0.001))
             log.info("page done", mapping=mapping.mapping, page=number, records=read, per_second=rate, **counts)
+            if why := go_on():
+                raise Yielded(why, code="iw.yielded")
         reach("before_end_mapping")
         total = ledger.end_mapping(run.run_id, mapping.mapping, run.attempt, read)
         reach("after_end_mapping")
@@ -83,7 +103,7 @@ def sync_mapping(
     return Summary(mapping.mapping, read, total)
 
 
-class _Work:
+class Work:
     """One mapping in one task."""
 
     def __init__(
@@ -93,7 +113,10 @@ class _Work:
         self.mapping = mapping
         self.source = source
         self.ledger = ledger
-        self.follows = flow.kind is FlowKind.SCHEDULED
+        self.kind = flow.kind
+        self.called = flow.kind is FlowKind.Q
+        self.raw: Sequence[Record] = ()  # the page at work as it was read, with what it does not have to look at
+        self.follows = flow.kind in (FlowKind.SCHEDULED, FlowKind.Q)
         self.compiled = compile_mapping(mapping, run.source, flow.operations(mapping))
         self.source_view, self.target_view = views(self.compiled)
         self._views: dict[Side, View] = {}
@@ -125,14 +148,35 @@ class _Work:
             view = replace(view, fields={**view.fields, **own_fields(self.mapping.write_back)})
         return view
 
-    def pages(self, window: Window, only: str | None, page_size: int) -> Iterator[Sequence[Record]]:
+    def progress(self, window: Window) -> Progress | None:
+        """Return what keeps the progress of a long load or a first run; None for everything else."""
+        if self.kind.bulk or (self.kind is FlowKind.SCHEDULED and window.since is None):
+            return Progress(self.ledger, self.run, resumes=self.kind.bulk)
+        return None
+
+    def pages(
+        self, window: Window, only: str | Named | None, page_size: int, again: Sequence[str] | None = None
+    ) -> Iterator[Sequence[Record]]:
         """Yield what is to be planned: records that waited for others first, then the window's changes."""
+        if again is not None:
+            yield from failed_pages(self.ledger, self.run, self.source, self.source_view, again, page_size)
+            return
         if only is not None:
-            yield self._only(only)
+            label, view = self.mapping.label(self.run.source), self.source_view
+            if isinstance(only, str):
+                yield [find_one(self.source, view, label, only)]
+            else:
+                yield from named_pages(only, self.source, view, label, self.known.bindings, page_size)
+            return
+        if self.called:
+            yield from self._called(page_size, set())
             return
         if self.follows:
             self.sweep.begin()
-        waiting = self._waiting() if self.follows else []
+        seen: set[str] = set()
+        if self.follows:
+            yield from self._called(page_size, seen, late=LATE)
+        waiting = [each for each in self._waiting() if each not in seen] if self.follows else []
         for start in range(0, len(waiting), page_size):
             ids = waiting[start : start + page_size]
             found = self.source.fetch(self.source_view, ids)
@@ -140,34 +184,50 @@ class _Work:
             bound = self.known.bindings(gone)
             away = [each for each in gone if each not in bound]
             self.ledger.forget_waiting(self.run.company, self.mapping.mapping, self.run.source, away)
-            if again := [*found.values(), *map(deleted, sorted(bound))]:
-                yield again
-        seen = set(waiting)
+            failed = self.ledger.failing(self.run.company, self.mapping.mapping, self.run.source, away)
+            if once_more := [*found.values(), *map(deleted, sorted({*bound, *failed}))]:
+                yield once_more
+        seen.update(waiting)
         for page in self.source.changes(self.source_view, window, page_size):
+            self.raw = page
             rest = [record for record in page if record.id not in seen] if seen else page
             seen.update(record.id for record in rest if record.deleted)
-            if rest:
+            if self.kind is FlowKind.N:
+                bound = self.known.bindings([record.id for record in rest])
+                rest = [record for record in rest if record.id not in bound]
+            if rest or self.kind.bulk:
                 yield rest
+        self.raw = ()
         if self.follows:
             yield from self.sweep.pages(window, seen, page_size)
 
-    def _waiting(self) -> list[str]:
-        held_for = dt.timedelta(minutes=self.mapping.company.held_minutes)
-        return self.ledger.waiting(self.run.company, self.mapping.mapping, self.run.source, held_for=held_for)
+    def _called(
+        self, page_size: int, seen: set[str], *, late: dt.timedelta | None = None
+    ) -> Iterator[Sequence[Record]]:
+        """Yield the records that calls are about, and put them into `seen`; a call is done when its page is.
 
-    def _only(self, name: str) -> Sequence[Record]:
-        label, thing = self.mapping.label(self.run.source), self.source_view.object
-        if not name.strip() or not can_be_stored(name):  # no system has such names, and no wire carries them
-            msg = "The full name or id that was asked for is empty or holds a character that no system stores."
-            raise FixRecord(msg, code="iw.not_found", advice="Type the name instead of pasting it, or give the id.")
-        found = self.source.find(self.source_view, name)
-        if not found:
-            msg = f"{label} has no {thing} with the full name or id that was asked for."
-            raise FixRecord(msg, code="iw.not_found", advice="Check spelling and capitals, or give the record's id.")
-        if len(found) > 1:
-            msg = f"{label} has {len(found)} of {thing} with that full name: {', '.join(r.id for r in found)}."
-            raise FixRecord(msg, code="iw.ambiguous", advice="Give the id of the one that is meant.")
-        return found
+        :param late: only calls that no run has taken up for so long.
+        """
+        company, name, side = self.run.company, self.mapping.mapping, self.run.source
+        called = self.ledger.claim_calls(self.run, late=late)
+        reach("after_claim")
+        for start in range(0, len(called), page_size):
+            ids = called[start : start + page_size]
+            seen.update(ids)
+            found = self.source.fetch(self.source_view, ids)
+            gone = [each for each in ids if each not in found]
+            known = {*self.known.bindings(gone), *self.ledger.failing(company, name, side, gone)}
+            if there := [*found.values(), *map(deleted, sorted(known))]:
+                yield there
+            self.ledger.end_calls(self.run, ids)
+
+    def _waiting(self) -> list[str]:
+        """Return records that can go now, and those that failed under another version of the mapping, once."""
+        held_for = dt.timedelta(minutes=self.mapping.company.held_minutes)
+        company, name, side = self.run.company, self.mapping.mapping, self.run.source
+        due = self.ledger.waiting(company, name, side, held_for=held_for)
+        changed = self.ledger.failed_under_another(company, name, side, self.run.fingerprint)
+        return list(dict.fromkeys((*due, *changed)))
 
     def page(self, page: Sequence[Record]) -> dict[str, int]:
         """Plan and apply one page; return how many records ended how."""

@@ -16,8 +16,13 @@ import pendulum
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
+from iw_operators.sleep import period
+from iw_operators.spec.models import SleepWindow
+
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MILLISECOND = dt.timedelta(milliseconds=1)
+HOUR = dt.timedelta(hours=1)
+GRACE = dt.timedelta(minutes=1)  # how late a run may be and still be the one that is due
 WINDOW = re.compile(r"^([1-9]\d*)([hd])$")
 
 
@@ -55,14 +60,30 @@ class _Windows(Timetable):
 class IntervalTimetable(_Windows):
     """Run every `interval_ms` milliseconds, `shift_ms` after the multiples of the interval counted from 1970 (UTC).
 
-    Two flows with the same interval and different shifts therefore never start together. Without catchup only the
-    latest window that has ended is run, at once if it has not run yet; what lies before is left to Query Starts.
+    Two flows with the same interval and different shifts therefore never start together. Without catchup a flow that
+    was off runs once; what lies before is left to Query Starts.
+
+    :param at_once: a flow that is switched on runs at once, unless it has run since the latest of those moments;
+        otherwise it runs at the next of them.
+    :param sleep: hours of the day in `time_zone`, `HH:MM:SS/HH:MM:SS`, in which no run begins. What would begin in
+        them begins at the first moment after them, or at their end where that comes more than an hour later, and its
+        window covers them.
     """
 
-    def __init__(self, interval_ms: int, shift_ms: int = 0) -> None:
+    def __init__(
+        self, interval_ms: int, shift_ms: int = 0, *, at_once: bool = True, sleep: str = "", time_zone: str = "UTC"
+    ) -> None:
         self.interval_ms = interval_ms
         self.shift_ms = shift_ms
+        self.at_once = at_once
+        self.sleep = sleep
+        self.time_zone = time_zone
+        begin, _, end = sleep.partition("/")
+        self._sleep = SleepWindow.model_validate({"from": begin, "to": end}) if sleep else None
+        self._zone = ZoneInfo(time_zone) if sleep else None
         self.description = f"Every {_span(interval_ms)}" + (f", shifted by {_span(shift_ms)}" if shift_ms else "")
+        if sleep:
+            self.description += f", not from {begin} to {end} ({time_zone})"
 
     @property
     def summary(self) -> str:
@@ -77,19 +98,39 @@ class IntervalTimetable(_Windows):
 
     def serialize(self) -> dict[str, Any]:
         """Return what Airflow stores."""
-        return {"interval_ms": self.interval_ms, "shift_ms": self.shift_ms}
+        asleep = {"sleep": self.sleep, "time_zone": self.time_zone} if self.sleep else {}
+        return {"interval_ms": self.interval_ms, "shift_ms": self.shift_ms, "at_once": self.at_once, **asleep}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:
         """Make the timetable from what `serialize` returned."""
-        return cls(data["interval_ms"], data["shift_ms"])
+        asleep = {key: data[key] for key in ("sleep", "time_zone") if key in data}
+        return cls(data["interval_ms"], data["shift_ms"], at_once=data.get("at_once", True), **asleep)
 
     def _floor(self, moment: dt.datetime) -> dt.datetime:
+        start = self._multiple(moment)
+        if (asleep := self._asleep(start)) is None:
+            return start
+        awake = self._awake(asleep[1])
+        return awake if awake <= moment else self._floor(asleep[0] - MILLISECOND)
+
+    def _next(self, start: dt.datetime) -> dt.datetime:
+        following = self._multiple(start) + self.interval_ms * MILLISECOND
+        asleep = self._asleep(following)
+        return following if asleep is None else self._awake(asleep[1])
+
+    def _multiple(self, moment: dt.datetime) -> dt.datetime:
         interval, shift = self.interval_ms * MILLISECOND, self.shift_ms * MILLISECOND
         return EPOCH + (_plain(moment) - EPOCH - shift) // interval * interval + shift
 
-    def _next(self, start: dt.datetime) -> dt.datetime:
-        return start + self.interval_ms * MILLISECOND
+    def _asleep(self, moment: dt.datetime) -> tuple[dt.datetime, dt.datetime] | None:
+        return period(self._sleep, self._zone, moment) if self._sleep and self._zone else None
+
+    def _awake(self, end: dt.datetime) -> dt.datetime:
+        """Return when the run begins that a sleep has put off."""
+        before = self._multiple(end)
+        first = before if before == end else before + self.interval_ms * MILLISECOND
+        return first if first - end <= HOUR and self._asleep(first) is None else end
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
@@ -102,13 +143,26 @@ class IntervalTimetable(_Windows):
         if restriction.earliest is not None:
             starts.append(self._ceil(restriction.earliest))
         if not restriction.catchup:
-            starts.append(self._previous(self._floor(_now())))
+            starts.append(self._due(_plain(_now()), last_automated_data_interval))
         if last_automated_data_interval is not None:
             starts.append(self._ceil(last_automated_data_interval.end))
         start = max(starts, default=None)
         if start is None or (restriction.latest is not None and start > restriction.latest):
             return None
         return self._run(start)
+
+    def _due(self, now: dt.datetime, last: DataInterval | None) -> dt.datetime:
+        """Return the start of the window that is to be run now, or next.
+
+        That is the latest one that has ended, when it follows the last run's window or has only just ended: Airflow
+        asks again and again, and may do so between the end of a window and the making of its run. A flow that has
+        been off since before that waits for the window that is under way, unless it is to run at once.
+        """
+        end = self._floor(now)
+        latest = self._previous(end)
+        follows = last is not None and self._next(self._floor(last.end)) >= end
+        late = now - end < min(GRACE, self.interval_ms * MILLISECOND / 2)
+        return latest if self.at_once or follows or late else end
 
 
 class BackfillOnlyTimetable(_Windows):

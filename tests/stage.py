@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,9 @@ from typing import Any
 
 import httpx
 
-import sandbox.creatio
-import sandbox.quickbooks_online
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.store import Ledger
+from iw_operators.named import Named
 from iw_operators.spec.loader import load_company
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import CompanySpec, ResolvedFlow
@@ -34,7 +34,7 @@ Edge = dt.datetime | None
 
 @dataclass
 class Stage:
-    """Company `acme` between two sandboxes."""
+    """A company between two sandboxes: `acme`, or another one of `mappings/`."""
 
     crm_url: str
     books_url: str
@@ -48,10 +48,8 @@ class Stage:
 
     def connect(self, **extra: Mapping[str, Any]) -> None:
         """Make the Airflow connections; `crm` and `books` add to their extras."""
-        for name, module, url in (
-            ("crm", sandbox.creatio, self.crm_url),
-            ("books", sandbox.quickbooks_online, self.books_url),
-        ):
+        for name, url in (("crm", self.crm_url), ("books", self.books_url)):
+            module = sandbox_of(getattr(self.spec.company, name).system)
             connection = module.airflow_connection(url)
             body = {**connection, "extra": {**connection.get("extra", {}), **extra.get(name, {})}}
             conn_id = getattr(self.spec.company, name).connection
@@ -64,10 +62,17 @@ class Stage:
         return open_system(end.system, end.connection, Settings(state, self.spec.company.time_zone, end.locale, "USD"))
 
     def run(
-        self, flow_name: str, *, window: tuple[Edge, Edge] | None = None, only: str | None = None
+        self,
+        flow_name: str,
+        *,
+        window: tuple[Edge, Edge] | None = None,
+        only: str | Named | None = None,
+        again: Sequence[str] | None = None,
+        attempt: int = 1,
+        page_size: int | None = None,
     ) -> dict[str, Summary]:
-        """Run a flow once; return what its mappings did."""
-        self.runs += 1
+        """Run a flow once; return what its mappings did. A later `attempt` is one of the latest run."""
+        self.runs += attempt == 1
         flow = self.spec.flows[flow_name]
         company = flow.company.company
         run_id = self.ledger.begin_run(
@@ -76,6 +81,7 @@ class Stage:
             dag_run_id=f"run-{self.runs}",
             kind=flow.kind.value,
             direction=flow.direction.value,
+            reprocess=again is not None,
         )
         sides = ("crm", "books") if flow.direction.value == "to_books" else ("books", "crm")
         source, target = (self.open(side) for side in sides)
@@ -92,7 +98,7 @@ class Stage:
                 flow.flow,
                 mapping.mapping,
                 mapping.fingerprint,
-                1,
+                attempt,
                 "crm" if sides[0] == "crm" else "books",
             )
             done[mapping.mapping] = sync_mapping(
@@ -104,7 +110,8 @@ class Stage:
                 run=ref,
                 window=Window(since, until),
                 only=only,
-                page_size=flow.spec.batch_size,
+                again=again,
+                page_size=page_size or flow.spec.batch_size,
             )
         self.ledger.end_run(run_id, "success")
         if flow.kind is FlowKind.SCHEDULED and until is not None:
@@ -114,8 +121,10 @@ class Stage:
     def _window(
         self, flow: ResolvedFlow, source: System, run_id: int, window: tuple[Edge, Edge] | None
     ) -> tuple[Edge, Edge]:
-        if flow.kind is FlowKind.NF:
+        if flow.kind.named:
             return None, None
+        if window is None and flow.kind.bulk:
+            window = None, None
         if window is None:
             starts = self.ledger.query_starts(flow.company.company, flow.flow)
             overlap = dt.timedelta(seconds=flow.company.overlap_seconds)
@@ -138,6 +147,16 @@ class Stage:
         httpx.post(f"{url}/_sandbox/faults", json=spec, timeout=60).raise_for_status()
 
 
+def sandbox_of(system: str) -> Any:
+    """Return the sandbox of a system: a module with `make`, `airflow_connection`, and `serve` where it is not HTTP."""
+    return importlib.import_module(f"sandbox.{system}")
+
+
+def served(system: str, made: Any) -> Any:
+    """Return a context manager that serves what a system's sandbox has made."""
+    return getattr(sandbox_of(system), "serve", serve)(made)
+
+
 @contextmanager
 def stage(
     world: World,
@@ -157,8 +176,11 @@ def stage(
     assert spec is not None, errors
     assert not errors
     with ExitStack() as stack:
-        crm_running = stack.enter_context(serve(around(sandbox.creatio.make(world, **(crm or {})))))
-        books_running = stack.enter_context(serve(around(sandbox.quickbooks_online.make(world, **(books or {})))))
+        systems = spec.company.crm.system, spec.company.books.system
+        crm_running, books_running = (
+            stack.enter_context(served(system, around(sandbox_of(system).make(world, **(options or {})))))
+            for system, options in zip(systems, (crm, books), strict=True)
+        )
         made = Stage(
             crm_running.url,
             books_running.url,

@@ -13,7 +13,7 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from demo.runs import first_runs
+from demo.runs import daily_report, first_runs
 from demo.show import Progress, summary
 from iw_operators.spec.loader import load_company
 from iw_operators.spec.resolved import CompanySpec
@@ -52,7 +52,10 @@ def _demo(options: argparse.Namespace, console: Console, progress: Progress) -> 
     stack = Stack(options.home, _ports(), say=progress.say)
     try:
         stack.start({options.company: spec.company})
-        good = summary(console, stack, spec, first_runs(stack, spec, progress))
+        done = first_runs(stack, spec, progress)
+        progress.say("Mailing the daily report")
+        daily_report(stack, spec)
+        good = summary(console, stack, spec, done)
         if not options.once:
             progress.pause()
             console.print("\nEverything stays up. [bold]Ctrl-C[/] ends it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Collection
@@ -11,12 +12,15 @@ from typing import Any
 import httpx
 
 from demo.show import Progress
+from iw_operators.notify.routing import report_kind
+from iw_operators.spec.flows import REPORT_FLOW
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import CompanySpec, ResolvedFlow
 from local.airflow import LocalAirflow
 from local.stack import Stack
 
 RUN_SECONDS = 600.0
+REPORT_SECONDS = 60.0
 SCHEDULER_SECONDS = 60.0  # how long the scheduler is given to make a run that is due
 
 
@@ -31,14 +35,14 @@ class FirstRun:
 
 
 def first_runs(stack: Stack, spec: CompanySpec, progress: Progress) -> list[FirstRun]:
-    """Unpause every flow; wait for a run of each scheduled one, one after the other, in the specs' order.
+    """Unpause every written flow; wait for a run of each scheduled one, one after the other, in the specs' order.
 
     Raises RuntimeError when a DAG does not appear or a run does not end.
     """
     airflow = stack.airflow
     stack.wait_for_dags({flow.dag_id for flow in spec.flows.values()})
     done = []
-    for name, flow in spec.flows.items():
+    for name, flow in spec.written.items():
         before = {run["dag_run_id"] for run in airflow.runs(flow.dag_id)}
         airflow.unpause(flow.dag_id)
         if flow.kind is FlowKind.SCHEDULED:
@@ -47,6 +51,16 @@ def first_runs(stack: Stack, spec: CompanySpec, progress: Progress) -> list[Firs
             progress.done(name, state)
             done.append(FirstRun(name, flow.dag_id, run_id, state))
     return done
+
+
+def daily_report(stack: Stack, spec: CompanySpec) -> None:
+    """Have the company's daily report made and mailed now, where it wants one; wait for it for a while."""
+    if report_kind(spec.company.notify) is None:
+        return
+    dag_id = f"{spec.company.company}.{REPORT_FLOW}"
+    stack.wait_for_dags({dag_id})
+    with contextlib.suppress(TimeoutError):
+        stack.airflow.wait_run(dag_id, stack.airflow.trigger(dag_id), REPORT_SECONDS)
 
 
 def _new_run(airflow: LocalAirflow, dag_id: str, before: Collection[str]) -> str:

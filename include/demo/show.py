@@ -105,6 +105,13 @@ def summary(console: Console, stack: Stack, spec: CompanySpec, runs: Sequence[Fi
     others = ", ".join(f"{user} ({role})" for user, role in USERS.items() if user != "admin")
     console.print(f"           also: {others}; the password is the user's name")
     for name in stack.sandboxes.ports:
+        if name in ("mail", "mail_web"):
+            continue
         console.print(f"[bold]Sandbox[/]    {stack.sandboxes.url(name)}   {name}, control under /_sandbox/")
+    if "mail" in stack.sandboxes.ports:
+        number = stack.control("mail", "stats")["mails"]
+        console.print(
+            f"[bold]Mails[/]      {stack.sandboxes.url('mail')}   {number} so far; nothing leaves this machine"
+        )
     console.print(f"[bold]Logs[/]       {stack.home}/logs, {stack.airflow.log_file}")
     return all(run.state == "success" for run in runs)

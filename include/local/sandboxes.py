@@ -19,16 +19,17 @@ START_SECONDS = 60.0
 
 @dataclass(slots=True)
 class SandboxProcess:
-    """`python -m sandbox`: `ports` by the sandbox's name; a port of 0 is not allowed here."""
+    """`python -m sandbox`: `ports` by the sandbox's name; a port of 0 is not allowed here. `seed`: whose data it is."""
 
     data: Path
     ports: Mapping[str, int]
     log_file: Path
+    seed: str = "acme"
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def url(self, name: str) -> str:
-        """Return where one sandbox listens."""
-        return f"http://127.0.0.1:{self.ports[name]}"
+        """Return where one sandbox is asked over HTTP: that of the mail server is its web side."""
+        return f"http://127.0.0.1:{self.ports['mail_web' if name == 'mail' else name]}"
 
     def start(self) -> None:
         """Start them and wait until each answers. Raises RuntimeError with the end of the log."""
@@ -37,7 +38,7 @@ class SandboxProcess:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  our own program with our own arguments
-                [sys.executable, "-m", "sandbox", "--data", str(self.data)],
+                [sys.executable, "-m", "sandbox", "--data", str(self.data), "--seed", self.seed, "--only", *self.ports],
                 env={**os.environ, **ports, "PYTHONPATH": path},
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -89,7 +89,7 @@ class SiteWorkerProcess:
         if self.process is None:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.process.pid).children(recursive=True)
+            return list(psutil.Process(self.process.pid).children(recursive=True))
         return []
 
     def kill(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,8 +20,11 @@ from iw_operators.spec.models import Company
 from local.airflow import REPOSITORY, LocalAirflow, free_port, port_is_free
 from local.postgres import Postgres, PostgresError
 from local.sandboxes import SandboxProcess
+from sandbox import mail
 
 DAG_SECONDS = 120.0
+PAGE = 100  # DAGs that Airflow lists at a time, at most
+SEED = "acme"  # whose data the sandboxes hold for companies that have none of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,19 @@ class Stack:
         )
         self._cleanup.callback(self.airflow.stop)
         self.airflow.launch()
-        self.sandboxes = SandboxProcess(self.home / "sandbox", self.ports.sandboxes, self.home / "logs" / "sandbox.log")
+        seed = next((name for name in companies if find_spec(f"sandbox.seed.{name}")), SEED)
+        data = self.home / ("sandbox" if seed == SEED else f"sandbox-{seed}")
+        self.sandboxes = SandboxProcess(data, self.ports.sandboxes, self.home / "logs" / "sandbox.log", seed)
         self._cleanup.callback(self.sandboxes.stop)
         self.sandboxes.start()
         self.ledger = Ledger.connect(ledger_url)
         self._cleanup.callback(self.ledger.close)
         self.ledger.upgrade()
         self.airflow.wait(lambda seconds: self.say(f"Starting Airflow ({seconds:.0f} s)"))
-        self.airflow.connect({"iw_ledger": postgres_connection(ledger_url)} | self.connections(companies))
+        own = {"iw_ledger": postgres_connection(ledger_url)}
+        if "mail" in self.ports.sandboxes:
+            own["smtp_default"] = mail.airflow_connection(self.ports.sandboxes["mail"])
+        self.airflow.connect(own | self.connections(companies))
 
     def connections(self, companies: Mapping[str, Company]) -> dict[str, dict[str, Any]]:
         """Return the connections that companies name, leading to the sandboxes."""
@@ -105,7 +115,7 @@ class Stack:
     def wait_for_dags(self, wanted: set[str]) -> None:
         """Wait until Airflow shows these DAGs. Raises RuntimeError with Airflow's import errors."""
         deadline = time.monotonic() + DAG_SECONDS
-        while missing := wanted - self._dags():
+        while missing := wanted - self.dags():
             self.say(f"Waiting for the DAGs ({len(wanted) - len(missing)} of {len(wanted)})")
             if time.monotonic() > deadline:
                 errors = self.airflow.get("/importErrors")["import_errors"]
@@ -113,9 +123,15 @@ class Stack:
                 raise RuntimeError(msg)
             time.sleep(0.5)
 
-    def _dags(self) -> set[str]:
-        found = self.airflow.get("/dags", params={"limit": 500, "exclude_stale": True})
-        return {dag["dag_id"] for dag in found["dags"]}
+    def dags(self) -> set[str]:
+        """Return the ids of all DAGs that Airflow shows."""
+        found: set[str] = set()
+        for offset in itertools.count(0, PAGE):
+            page = self.airflow.get("/dags", params={"limit": PAGE, "offset": offset, "exclude_stale": True})
+            found |= {dag["dag_id"] for dag in page["dags"]}
+            if offset + PAGE >= page["total_entries"]:
+                break
+        return found
 
     def _check_ports(self) -> None:
         named = {"IW_DEMO_PORT": self.ports.airflow}

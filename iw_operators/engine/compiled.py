@@ -16,6 +16,7 @@ from iw_operators.engine.model import Binding, Candidate, Decision, Line, Record
 from iw_operators.engine.planner import Known, Planner, echo
 from iw_operators.engine.prepare import LINES, RATE, Prepared, Preparer, Wants, delivers_lines
 from iw_operators.engine.problems import Names
+from iw_operators.engine.review import Found, Reviewer
 from iw_operators.engine.shape import Shape, shape
 from iw_operators.engine.steps import Stepper
 from iw_operators.engine.totals import TOTAL, Totals
@@ -51,6 +52,12 @@ class Compiled:
     def target(self) -> Side:
         """The side that is written to."""
         return other(self.source)
+
+    @property
+    def reviewer(self) -> Reviewer:
+        """What finds partners for a person to approve."""
+        planner = self._planner
+        return Reviewer(self.source, planner.names, planner.criteria, planner.label_field)
 
     @property
     def source_view_fields(self) -> Mapping[str, FieldDef]:
@@ -93,6 +100,10 @@ class Compiled:
             self._cards.checked(each.record, decision, known.targets.get(decision.target_id or ""))
             for each, decision in zip(prepared, decisions, strict=True)
         ]
+
+    def review(self, prepared: Sequence[Prepared], known: Known) -> list[Found]:
+        """Return what a person is shown of records that are not bound yet; nothing is decided by it."""
+        return self.reviewer.findings(prepared, known)
 
     def echo(self, record: Record, binding: Binding) -> Decision | None:
         """Return `unchanged` where the source holds exactly what it held when both were last in step, else None.

@@ -120,7 +120,7 @@ class Planner:
             record = each.record
             if kind_of(record) or record.id in known.bindings or record.id in page.matches:
                 continue
-            match = page.matches[record.id] = matching.match(record.id, each.keys, _candidates(each, known, bound))
+            match = page.matches[record.id] = matching.match(record.id, each.keys, candidates_of(each, known, bound))
             if len(match.candidates) == 1:
                 page.claims.setdefault(match.candidates[0].id, []).append((record.id, match.by))
 
@@ -145,7 +145,7 @@ class Planner:
             return self._several(record, match)
         if match.taken:
             return self._taken(
-                record, match.taken[0], match.taken, str(match.taken[0].bound_to), _by(match, self.criteria)
+                record, match.taken[0], match.taken, str(match.taken[0].bound_to), way_of(match, self.criteria)
             )
         return self._new(prepared, page)
 
@@ -161,7 +161,7 @@ class Planner:
     def _found(self, prepared: Prepared, match: Match, page: _Page) -> Decision:
         record, known = prepared.record, page.known
         candidate = match.candidates[0]
-        by = _by(match, self.criteria)
+        by = way_of(match, self.criteria)
         others = [source_id for source_id, _ in page.claims[candidate.id] if source_id != record.id]
         if others:
             winners = [source_id for source_id, kind in page.claims[candidate.id] if kind == matching.ID]
@@ -213,7 +213,7 @@ class Planner:
 
     def _several(self, record: Record, match: Match) -> Decision:
         listed = ", ".join(map(_name, match.candidates))
-        count, by = len(match.candidates), _by(match, self.criteria)
+        count, by = len(match.candidates), way_of(match, self.criteria)
         return Decision(
             action=Action.HOLD,
             source_id=record.id,
@@ -303,7 +303,7 @@ class Planner:
         return f"no partner found in {self.names.target}{how}"
 
 
-def _candidates(prepared: Prepared, known: Known, bound: Mapping[str, str]) -> Mapping[str, Sequence[Candidate]]:
+def candidates_of(prepared: Prepared, known: Known, bound: Mapping[str, str]) -> Mapping[str, Sequence[Candidate]]:
     """Return the candidates under a record's keys, with what is known of their bindings and the partner it names."""
     found: dict[str, Sequence[Candidate]] = {}
     for key in prepared.keys:
@@ -339,7 +339,8 @@ def _name(candidate: Candidate) -> str:
     return f"{show(candidate.label)} ({printable(candidate.id)})" if candidate.label else printable(candidate.id)
 
 
-def _by(match: Match, criteria: tuple[str, ...]) -> str:
+def way_of(match: Match, criteria: tuple[str, ...]) -> str:
+    """Return how people call the way in which a partner was found."""
     return {matching.ID: "id", matching.FULL_NAME: "full name"}.get(match.by) or " and ".join(criteria)
 
 

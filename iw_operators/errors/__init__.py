@@ -9,6 +9,7 @@
     │   └── StaleRecord         the target's record changed since it was read; read again and plan again
     ├── FixConfiguration        a connection, permission, spec or set-up is wrong; no retry helps
     └── StopFlow                going on could do harm; a person has to look
+        └── Yielded             it was asked to stop and did, at the end of a page
 
 Retry rules in Airflow follow from the class: `RetryLater` is retried with backoff, everything else is not.
 Messages never hold secrets. They may hold customer data, therefore nobody logs them above DEBUG for a record.
@@ -93,3 +94,7 @@ class FixConfiguration(InterWeaveError):
 
 class StopFlow(InterWeaveError):
     """Going on could do harm."""
+
+
+class Yielded(StopFlow):
+    """The work was asked to stop and has ended its page; what it has done is recorded."""

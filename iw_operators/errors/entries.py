@@ -20,6 +20,7 @@ from iw_operators.errors import (
     StaleRecord,
     StopFlow,
     Throttled,
+    Yielded,
 )
 
 ANY: Final = "*"  # the code of the entry that answers for all codes of its origin that have none
@@ -45,6 +46,7 @@ class Effect(StrEnum):
     STALE_RECORD = "stale record"
     FIX_CONFIGURATION = "fix configuration"
     STOP_FLOW = "stop flow"
+    STOPPED = "stopped"
 
     @property
     def kind(self) -> type[InterWeaveError] | None:
@@ -84,6 +86,7 @@ _KINDS: Final[Mapping[Effect, tuple[type[InterWeaveError] | None, str, str]]] = 
     ),
     Effect.FIX_CONFIGURATION: (FixConfiguration, "no", "fails until a person has corrected it"),
     Effect.STOP_FLOW: (StopFlow, "no", "stops; Query Starts stays where it is"),
+    Effect.STOPPED: (Yielded, "no", "has ended its page and stops; Query Starts stays where it is"),
 }
 
 Who = Literal[

@@ -39,7 +39,7 @@ class Pair:
     source_version: str
     target_version: str
     generation: int  # of the binding when it was planned
-    answer: Values
+    answer: Values  # what the books say of their record, for the CRM to be told
     write_back: str = "pending"
     removed: str = KEEP  # what has been done to the target whose source is gone; KEEP: as before
 
@@ -56,7 +56,7 @@ class Pair:
             f"{source}_version": self.source_version,
             f"{target}_version": self.target_version,
             "generation": self.generation,
-            "answer": encode_values(self.answer) if target == "books" else {},
+            "answer": encode_values(self.answer),
             "write_back": self.write_back,
             "removed": self.removed,
         }

@@ -26,9 +26,12 @@ def rows_of(table: sa.Table, rows: Sequence[Mapping[str, Any]], names: Iterable[
     return given.table_valued(*columns, name="given").render_derived(with_types=True)
 
 
-def insert_rows(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> Insert:
-    """Return the insertion of rows, which all have the same columns and are at least one."""
-    names = list(rows[0])
+def insert_rows(table: sa.Table, rows: Sequence[Mapping[str, Any]], names: Sequence[str] | None = None) -> Insert:
+    """Return the insertion of rows, which all have the same columns and are at least one.
+
+    :param names: the columns that are written; all that the rows have where it is left out.
+    """
+    names = list(rows[0]) if names is None else list(names)
     return insert(table).from_select(names, sa.select(rows_of(table, rows, names)))
 
 

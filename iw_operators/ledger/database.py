@@ -61,7 +61,8 @@ class Database:
     def __init__(self, engine: Engine, patience: float = PATIENCE) -> None:
         self.engine = engine
         self.patience = patience
-        self._here = threading.local()  # `fence`: what this thread works under
+        # Of this thread: `fence`, the lock it works under; `condition`, what has to hold as well for a fenced commit.
+        self._here = threading.local()
         url = engine.url
         self.place = f"{url.host or 'local socket'}:{url.port or 5432}/{url.database}"
 
@@ -82,7 +83,8 @@ class Database:
         A connection that is lost during the commit leaves open whether it was: the server is asked by the number
         of the transaction.
 
-        :param fenced: where this thread works under a lock (`Locks.working`), commit only while it holds the lock.
+        :param fenced: where this thread works under a lock (`Locks.working`), commit only while it holds the lock,
+            and its turn (`Turns.on_turn`).
         """
         fence: Fence | None = getattr(self._here, "fence", None)
         if fenced and fence is not None:
@@ -109,6 +111,9 @@ class Database:
         try:
             if not fence.lost and fence.connection.connection.dbapi_connection is fence.raw:
                 with fence.connection.begin():
+                    condition: Callable[[Connection], None] | None = getattr(self._here, "condition", None)
+                    if condition is not None:
+                        condition(fence.connection)
                     return work(fence.connection)
         except DBAPIError as error:
             failure = self._error(error)

@@ -1,4 +1,7 @@
-"""The ledger's tables of how flows are run: turns, maintenance, failures, mails, reviews, calls, deeds."""
+"""The ledger's tables of how flows are run: turns, maintenance, failures, mails, reviews, calls, deeds.
+
+`metadata` of this module has all tables in it, those of `ledger.tables` too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSON
 
 from iw_operators.ledger.tables import Stamp, blank, integer, key_id, metadata, now, of_run, stamp, text
+
+__all__ = ["metadata"]
 
 turn = sa.Table(  # which runs of a company work now, or wait for those that do
     "iw_turn",
@@ -65,6 +70,7 @@ failure = sa.Table(  # records whose last attempt did not go through, or had not
     text("mapping", primary_key=True),
     text("side", primary_key=True),
     text("source_id", primary_key=True),
+    sa.Column("id", sa.BigInteger, sa.Identity(), nullable=False),  # for pages of a list
     text("state"),  # open, fixed, reprocessed, given up
     text("action"),  # rejected, held, unknown: how it failed last
     text("flow"),
@@ -73,7 +79,9 @@ failure = sa.Table(  # records whose last attempt did not go through, or had not
     blank("why"),
     blank("advice"),
     blank("field"),
+    sa.Column("awaits", JSON, nullable=False),  # the references without which it waits
     text("fingerprint"),  # of the mapping that it failed under last
+    blank("version"),  # of the source's record that failed last
     sa.Column("run_id", sa.BigInteger, nullable=False),  # of the last failure, or of the run that settled it
     integer("attempts", server_default="1"),
     now("first_at"),
@@ -81,7 +89,8 @@ failure = sa.Table(  # records whose last attempt did not go through, or had not
     stamp("settled_at"),
     blank("settled_by"),
     blank("settled_why"),
-    sa.Index("iw_failure_state_ix", "company", "state", "last_at"),
+    sa.Index("iw_failure_state_ix", "company", "state", "last_at", "id"),
+    sa.Index("iw_failure_last_at_ix", "company", "last_at", "id"),
 )
 
 correction = sa.Table(  # values that a person gave for a record that failed, used when it is planned next
@@ -119,7 +128,8 @@ mail = sa.Table(
     text("html"),
     now("queued_at"),
     stamp("sent_at"),
-    integer("tries", server_default="0"),
+    integer("tries", server_default="0"),  # how often the server has refused it
+    stamp("tried_at"),
     blank("error"),
     sa.UniqueConstraint("company", "key"),
     sa.Index("iw_mail_queued_ix", "company", "id", postgresql_where=sa.text("sent_at IS NULL")),
@@ -137,6 +147,7 @@ review = sa.Table(  # the sheet of a binding flow: one row a record and, where i
     text("source_id"),
     blank("label"),
     text("finding"),  # exact, candidate, ambiguous, none
+    blank("found_by"),  # id, full name, or the criteria
     blank("target_id"),
     blank("target_label"),
     sa.Column("candidates", JSON, nullable=False),
@@ -146,6 +157,8 @@ review = sa.Table(  # the sheet of a binding flow: one row a record and, where i
     now("at"),
     of_run("iw_review"),
     sa.UniqueConstraint("run_id", "mapping", "side", "source_id"),
+    sa.Index("iw_review_run_id_ix", "run_id", "id"),  # a sheet is read in pages
+    sa.Index("iw_review_flow_ix", "company", "flow", "run_id"),
 )
 
 inbox = sa.Table(  # calls of the other systems about one record, until a flow has taken them up

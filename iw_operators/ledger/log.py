@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Action, Decision
 from iw_operators.errors.catalogue import advice_for
+from iw_operators.ledger import failures
 from iw_operators.ledger.bindings import (
     CONFLICT,
     CONFLICT_ADVICE,
@@ -22,9 +23,6 @@ from iw_operators.ledger.bindings import (
 )
 from iw_operators.ledger.bulk import insert_rows
 from iw_operators.ledger.codec import (
-    decode_awaits,
-    decode_candidates,
-    decode_changes,
     encode_awaits,
     encode_candidates,
     encode_changes,
@@ -32,7 +30,9 @@ from iw_operators.ledger.codec import (
     storable,
 )
 from iw_operators.ledger.database import among
-from iw_operators.ledger.model import LogRow, RunRef
+from iw_operators.ledger.flow_tables import failure, turn_history
+from iw_operators.ledger.model import RunRef
+from iw_operators.ledger.search import LogSearch
 from iw_operators.ledger.tables import batch, binding, log, waiting
 from iw_operators.ledger.tombstones import take_away
 from iw_operators.spec.resolved import Side
@@ -42,13 +42,9 @@ _l = log.c
 A_PERSON = "a person"  # no mapping is called so: names of mappings have no blanks
 PRUNED_AT_ONCE = 10_000
 _WRITTEN = (Action.CREATE, Action.UPDATE)
-_PLAIN = (
-    *("id", "at", "sent_at", "company", "flow", "run_id", "mapping", "fingerprint", "attempt", "side"),
-    *("source_id", "label", "operation", "why", "code", "advice", "field"),
-)
 
 
-class RecordLog(Bindings):
+class RecordLog(Bindings, LogSearch):
     """The ledger's record log."""
 
     def record(self, run: RunRef, decisions: Sequence[Decision]) -> None:
@@ -86,17 +82,21 @@ class RecordLog(Bindings):
         That is: they were held or rejected for want of references that are all bound by now; or they went without
         some of which one is bound by now; or their partner had changed when they were written; or they were in doubt
         when they were last read; or somebody asked for it; or a person had to decide something about them, and
-        `held_for` has passed, so that what was decided on the other side is noticed.
+        `held_for` has passed, so that what was decided on the other side is noticed. Records that a person has given
+        up are not, unless somebody asked for it since.
         """
         w = waiting.c
         mine = binding.c.crm_id if side == "crm" else binding.c.books_id
         bound = sa.exists().where(
             binding.c.company == company, binding.c.mapping == w.await_mapping, mine == w.await_id
         )
+        same = (failure.c[name] == w[name] for name in ("company", "mapping", "side", "source_id"))
+        given_up = sa.exists().where(*same, failure.c.state == failures.GIVEN_UP)
         due = sa.and_(w.await_mapping == A_PERSON, w.noted_at <= sa.func.now() - held_for)
         query = (
             sa.select(w.source_id)
             .where(w.company == company, w.mapping == mapping, w.side == side)
+            .where(sa.or_(w.await_mapping == "", ~given_up))
             .group_by(w.source_id)
             .having(
                 sa.or_(
@@ -116,52 +116,6 @@ class RecordLog(Bindings):
         )
         self._write(lambda c: c.execute(gone))
 
-    def log(
-        self,
-        *,
-        company: str,
-        flow: str | None = None,
-        run_id: int | None = None,
-        mapping: str | None = None,
-        source_id: str | None = None,
-        action: Action | str | None = None,
-        text: str | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> list[LogRow]:
-        """Return log rows of a company, newest first; `text` is looked for in ids, label, reason and code."""
-        wanted = {_l.flow: flow, _l.run_id: run_id, _l.mapping: mapping, _l.source_id: source_id}
-        query = sa.select(log).where(_l.company == company, *(c == v for c, v in wanted.items() if v is not None))
-        if action is not None:
-            query = query.where(_l.action == str(action))
-        if text:
-            places = (_l.label, _l.source_id, _l.target_id, _l.why, _l.code)
-            query = query.where(sa.or_(*(place.icontains(storable(text), autoescape=True) for place in places)))
-        query = query.order_by(_l.id.desc()).limit(limit).offset(offset)
-        return self._read(lambda c: [_log_row(row) for row in c.execute(query).mappings()])
-
-    def rejections(self, run_ids: Iterable[int], limit: int, *, company: str | None = None) -> list[LogRow]:
-        """Return the most telling rejections of runs: one example a code and field, with how many records it had."""
-        wanted = [_l.run_id.in_(list(run_ids)), _l.action == Action.REJECT.value, _l.standing != "superseded"]
-        if company is not None:
-            wanted.append(_l.company == company)
-        record = [_l.run_id, _l.mapping, _l.source_id]
-        newest = sa.func.row_number().over(partition_by=record, order_by=_l.id.desc()).label("newest")
-        rows = sa.select(log, newest).where(*wanted).subquery()
-        group = [rows.c.code, rows.c.field]
-        grouped = (
-            sa.select(
-                rows,
-                sa.func.count().over(partition_by=group).label("number"),
-                sa.func.row_number().over(partition_by=group, order_by=rows.c.id).label("place"),
-            )
-            .where(rows.c.newest == 1)
-            .subquery()
-        )
-        query = sa.select(grouped).where(grouped.c.place == 1).order_by(grouped.c.number.desc(), grouped.c.id)
-        query = query.limit(limit)
-        return self._read(lambda c: [_log_row(row, row["number"]) for row in c.execute(query).mappings()])
-
     def prune(self, company: str, before: dt.datetime) -> int:
         """Delete log rows and finished batches of a company from before a time; return how many log rows went.
 
@@ -178,6 +132,16 @@ class RecordLog(Bindings):
         done = sa.delete(batch).where(b.company == company, sa.not_(b.open), b.ended_at < before)
         self._write(lambda c: c.execute(done))
         return gone
+
+    def oldest_row(self, company: str) -> dt.datetime | None:
+        """Return the time of the oldest log row of a company; None when there is none."""
+        query = sa.select(_l.at).where(_l.company == company).order_by(_l.at, _l.id).limit(1)
+        return self._read(lambda c: c.scalar(query))
+
+    def prune_turns(self, company: str, before: dt.datetime) -> int:
+        """Delete turns of a company that ended before a time; return how many."""
+        old = sa.delete(turn_history).where(turn_history.c.company == company, turn_history.c.ended_at < before)
+        return self._write(lambda c: c.execute(old).rowcount)
 
 
 def log_values(run: RunRef, decision: Decision) -> dict[str, Any]:
@@ -206,6 +170,7 @@ def log_values(run: RunRef, decision: Decision) -> dict[str, Any]:
         "standing": "counted",
         "batch_key": "",
         "sent_at": None,
+        "version": decision.source_version,  # for the failures; the log does not keep it
     }
 
 
@@ -213,7 +178,8 @@ def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write log rows. Earlier rows of the same attempt that they overtake no longer count.
 
     Overtaken are rows that were in doubt, rows of a partner that had changed, and earlier rows of the same write.
-    A row with a code and no advice gets what the error catalogue says of the code.
+    A row with a code and no advice gets what the error catalogue says of the code. Records that fail, and those that
+    had failed and do no longer, are noted with them.
     """
     by_attempt: dict[tuple[int, str, int, str], list[str]] = {}
     for row in rows:
@@ -230,7 +196,9 @@ def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         )
     if rows:
         told = [{**row, "advice": row["advice"] or storable(advice_for(row["code"]))} for row in rows]
-        connection.execute(insert_rows(log, told))
+        failures.note(connection, told)
+        kept = [name for name in told[0] if name != "version"]
+        connection.execute(insert_rows(log, told, kept))
 
 
 def forget(
@@ -275,7 +243,8 @@ def _bind(connection: Connection, run: RunRef, decisions: Sequence[Decision]) ->
     new, equal = [], []
     for decision in decisions:
         if decision.action is Action.UNCHANGED and decision.target_id:
-            pair = pair_of(decision, base_target=decision.target, target_version=decision.target_version, answer={})
+            base, version = decision.target, decision.target_version
+            pair = pair_of(decision, base_target=base, target_version=version, answer=decision.send)
             if decision.binds:
                 new.append(pair)
             elif decision.source or decision.target:
@@ -289,15 +258,3 @@ def _quiet_row(run: RunRef, decision: Decision, conflict: str) -> dict[str, Any]
     if conflict:
         row |= {"action": Action.REJECT.value, "why": conflict, "code": CONFLICT, "advice": CONFLICT_ADVICE}
     return row
-
-
-def _log_row(row: Mapping[Any, Any], count: int = 1) -> LogRow:
-    return LogRow(
-        **{name: row[name] for name in _PLAIN},
-        target_id=row["target_id"] or None,
-        action=Action(row["action"]),
-        changes=decode_changes(row["changes"]),
-        candidates=decode_candidates(row["candidates"]),
-        awaits=decode_awaits(row["awaits"]),
-        count=count,
-    )

@@ -91,6 +91,27 @@ class PendingWriteBack:
         return {name: known[name] for name in names if name in known}
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """Where a list, newest first, goes on: before this time and, at the same time, before this id. `str` and back."""
+
+    at: dt.datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}_{self.id}"
+
+    @classmethod
+    def of(cls, text: str) -> Cursor:
+        """Return the cursor that `str` made a text of. Raises ValueError for any other text."""
+        at, _, number = text.rpartition("_")
+        moment = dt.datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            msg = "the time of a cursor has a zone"
+            raise ValueError(msg)
+        return cls(moment, int(number))
+
+
 @dataclass(frozen=True, slots=True)
 class LogRow:
     """One row of the record log (law 7). `count` is how many records a row stands for where rows are grouped."""
@@ -118,6 +139,11 @@ class LogRow:
     candidates: tuple[Candidate, ...]
     awaits: tuple[Await, ...]
     count: int = 1
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where a list goes on after this one."""
+        return Cursor(self.at, self.id)
 
 
 @dataclass(frozen=True, slots=True)

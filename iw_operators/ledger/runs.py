@@ -13,6 +13,7 @@ from iw_operators.engine.model import Action
 from iw_operators.errors import StopFlow
 from iw_operators.ledger.codec import storable
 from iw_operators.ledger.database import Database
+from iw_operators.ledger.failures import note_left_stale
 from iw_operators.ledger.model import MappingSummary
 from iw_operators.ledger.tables import binding, log, run, run_mapping
 
@@ -34,11 +35,22 @@ class Runs(Database):
     """The ledger's runs. A run is one DAG run of a flow; its id is known from `begin_run`."""
 
     def begin_run(
-        self, *, company: str, flow: str, dag_run_id: str, kind: str, direction: str, attempt: int = 1
+        self,
+        *,
+        company: str,
+        flow: str,
+        dag_run_id: str,
+        kind: str,
+        direction: str,
+        attempt: int = 1,
+        reprocess: bool = False,
     ) -> int:
-        """Return the id of a run, which is made when it is new. May be called by every task of the run."""
+        """Return the id of a run, which is made when it is new. May be called by every task of the run.
+
+        :param reprocess: the run is about records that had failed; those that it settles are called reprocessed.
+        """
         row = {"company": company, "flow": flow, "dag_run_id": dag_run_id, "kind": kind, "direction": direction}
-        made = insert(run).values(**row, attempt=attempt, state="running")
+        made = insert(run).values(**row, attempt=attempt, state="running", reprocess=reprocess)
         again = made.on_conflict_do_update(
             index_elements=["company", "flow", "dag_run_id"],
             set_={
@@ -123,6 +135,7 @@ class Runs(Database):
                 )
                 .values(read=read, counts=counts, balanced=sum(counts.values()) == read, ended_at=sa.func.now())
             )
+            note_left_stale(connection, run_id, mapping, attempt)
             return counts
 
         counts = self._write(work, patience=self.patience, fenced=True)
@@ -134,8 +147,11 @@ class Runs(Database):
             raise StopFlow(msg, code="iw.balance", advice=advice)
         return counts
 
-    def end_run(self, run_id: int, state: Literal["success", "failed"], error: str = "") -> None:
-        """Note how a run ended; `error` is one message for people, without secrets."""
+    def end_run(self, run_id: int, state: Literal["success", "failed", "skipped", "stopped"], error: str = "") -> None:
+        """Note how a run ended; `error` says to people why it failed, was skipped or stopped, without secrets.
+
+        `skipped`: it was not its turn, nothing was read. `stopped`: it has ended a page and left the rest.
+        """
         change = sa.update(run).where(run.c.id == run_id)
         values = {"state": state, "error": storable(error), "ended_at": sa.func.now()}
         self._write(lambda c: c.execute(change.values(**values)), patience=self.patience)

@@ -9,9 +9,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
 
 from iw_operators.errors import FixConfiguration
+from iw_operators.ledger.activity import Activity
+from iw_operators.ledger.alarms import Alarms
+from iw_operators.ledger.corrections import Corrections
+from iw_operators.ledger.counts import Counts
 from iw_operators.ledger.database import PATIENCE, SET_UP, make_engine
+from iw_operators.ledger.deeds import Deeds
+from iw_operators.ledger.failures import Failures
+from iw_operators.ledger.inbox import Inbox
 from iw_operators.ledger.index import MatchIndex
 from iw_operators.ledger.locks import Locks
+from iw_operators.ledger.mails import Mails
+from iw_operators.ledger.maintenance import Maintenances
 from iw_operators.ledger.model import (
     LogRow,
     MappingSummary,
@@ -21,10 +30,14 @@ from iw_operators.ledger.model import (
     QueryStartMove,
     RunRef,
 )
+from iw_operators.ledger.progress import LoadProgress
+from iw_operators.ledger.reviews import Reviews
 from iw_operators.ledger.runs import Runs
 from iw_operators.ledger.starts import QueryStarts
 from iw_operators.ledger.sweeps import Sweeps
 from iw_operators.ledger.tombstones import Tombstones
+from iw_operators.ledger.turns import Turns
+from iw_operators.ledger.versions import Versions
 from iw_operators.ledger.writes import Writes
 
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
@@ -32,7 +45,28 @@ VERSION_TABLE = "iw_alembic_version"
 HEAD = "0003"  # the newest migration; a test holds it to the folder
 
 
-class Ledger(Runs, QueryStarts, Writes, Tombstones, Sweeps, MatchIndex, Locks):
+class Ledger(
+    Runs,
+    LoadProgress,
+    Counts,
+    QueryStarts,
+    Writes,
+    Tombstones,
+    Sweeps,
+    MatchIndex,
+    Locks,
+    Deeds,
+    Turns,
+    Maintenances,
+    Failures,
+    Corrections,
+    Versions,
+    Reviews,
+    Inbox,
+    Alarms,
+    Mails,
+    Activity,
+):
     """Runs, Query Starts, bindings and what is left of them, intents and outcomes, the record log, sweeps, the match
     index, and locks.
 

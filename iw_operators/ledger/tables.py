@@ -82,6 +82,7 @@ run = sa.Table(
     integer("attempt"),
     text("state"),  # running, success, failed, skipped (it was not its turn), stopped (it ended its page and left)
     blank("error"),
+    sa.Column("reprocess", sa.Boolean, nullable=False, server_default=sa.false()),  # of records that had failed
     sa.Column("window_set", sa.Boolean, nullable=False, server_default=sa.false()),
     stamp("since"),
     stamp("until"),
@@ -90,6 +91,7 @@ run = sa.Table(
     sa.UniqueConstraint("company", "flow", "dag_run_id"),
     sa.UniqueConstraint("company", "id"),
     sa.Index("iw_run_company_started_at_ix", "company", "started_at"),
+    sa.Index("iw_run_flow_ix", "company", "flow", "id"),
 )
 
 run_mapping = sa.Table(
@@ -109,6 +111,7 @@ run_mapping = sa.Table(
     sa.Column("total", sa.BigInteger),  # as counted at the beginning, where the source can count
     stamp("progress_at"),
     stamp("reached"),  # everything that changed before is recorded; by the source's clock
+    stamp("until"),  # the end of what is read, for a load whose run has none
     of_run("iw_run_mapping"),
 )
 
@@ -267,8 +270,12 @@ log = sa.Table(
     of_run("iw_log"),
     sa.Index("iw_log_record_ix", "company", "mapping", "source_id", "id"),
     sa.Index("iw_log_attempt_ix", "run_id", "mapping", "attempt", "source_id"),
-    sa.Index("iw_log_at_ix", "company", "at"),
-    sa.Index("iw_log_id_ix", "company", "id"),
+    sa.Index("iw_log_at_ix", "company", "at", "id"),
+    sa.Index("iw_log_flow_ix", "company", "flow", "at", "id"),
+    sa.Index("iw_log_run_ix", "run_id", "at", "id"),
+    # Most rows of a log say that nothing was to do; what is looked for by its state is among the others.
+    sa.Index("iw_log_action_ix", "company", "action", "at", "id", postgresql_where=sa.text("action <> 'unchanged'")),
+    sa.Index("iw_log_code_ix", "company", "code", "at", "id", postgresql_where=sa.text("code <> ''")),
 )
 
 waiting = sa.Table(

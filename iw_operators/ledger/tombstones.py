@@ -83,8 +83,8 @@ class Tombstones(Database):
 
         def work(connection: Connection) -> bool:
             pairs = list(connection.execute(let_go))
-            _next_run(connection, company, mapping, "crm", [crm_id for crm_id, _ in pairs])
-            _next_run(connection, company, mapping, "books", [books_id for _, books_id in pairs])
+            next_run(connection, company, mapping, "crm", [crm_id for crm_id, _ in pairs])
+            next_run(connection, company, mapping, "books", [books_id for _, books_id in pairs])
             return bool(pairs)
 
         return self._write(work)
@@ -92,7 +92,7 @@ class Tombstones(Database):
     def look_again(self, company: str, mapping: str, side: Side, ids: Sequence[str]) -> None:
         """Have the next flow that reads `side` look at these records, whether or not they have changed."""
         if ids:
-            self._write(lambda c: _next_run(c, company, mapping, side, ids))
+            self._write(lambda c: next_run(c, company, mapping, side, ids))
 
 
 def take_away(connection: Connection, company: str, mapping: str, source: Side, decisions: Sequence[Decision]) -> None:
@@ -158,7 +158,7 @@ def _take_away(connection: Connection, company: str, mapping: str, rows: Sequenc
             connection.execute(sa.delete(index_key).where(*here))
 
 
-def _next_run(connection: Connection, company: str, mapping: str, side: Side, ids: Sequence[str]) -> None:
+def next_run(connection: Connection, company: str, mapping: str, side: Side, ids: Sequence[str]) -> None:
     """Have records planned in the next run, whatever else they were waiting for."""
     w = waiting.c
     here = (w.company == company, w.mapping == mapping, w.side == side, among(w.source_id, ids))

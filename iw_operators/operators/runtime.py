@@ -6,6 +6,7 @@ Imported inside `execute` only, so that parsing a DAG file loads no connector.
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,9 @@ from airflow.sdk import BaseHook, Context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from iw_operators import settings
+from iw_operators.asked import again
 from iw_operators.errors import FixConfiguration
-from iw_operators.ledger.connect import open_ledger
+from iw_operators.ledger.connect import open_ledger, supervised
 from iw_operators.ledger.own import OwnLedger
 from iw_operators.ledger.store import Ledger
 from iw_operators.spec.models import Company, Direction
@@ -49,7 +51,10 @@ def ledger_of_run(company: str | None = None) -> Iterator[Ledger]:
 
 
 def open_side(company: Company, side: Side, ledger: Ledger) -> System:
-    """Return one of a company's systems, connected as its spec says."""
+    """Return one of a company's systems, connected as its spec says. Also for the command line and the page."""
+    if not supervised():
+        # A process of ours that Airflow does not say so of has Airflow's database, or its hooks find no connections.
+        os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     end = company.crm if side == "crm" else company.books
     outside = Settings(
         state=AirflowSecretState(end.connection, ledger),
@@ -68,6 +73,7 @@ def begin(ledger: Ledger, flow: ResolvedFlow, context: Context) -> int:
         dag_run_id=context["run_id"],
         kind=flow.kind.value,
         direction=flow.direction.value,
+        reprocess=again(flow, context["params"]) is not None,
     )
 
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
+from iw_operators.asked import again, as_begun, named
 from iw_operators.errors import FixConfiguration
-from iw_operators.retry import told
-from iw_operators.spec.models import FlowKind
+from iw_operators.operators.turned import TurnedOperator
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
 
+if TYPE_CHECKING:
+    from iw_operators.ledger.store import Ledger
+    from iw_operators.operators.turn import Keeper
 
-class SyncOperator(BaseOperator):
+
+class SyncOperator(TurnedOperator):
     """Bring one mapping's changes from the flow's source to its target; the work is `iw_operators.sync`.
 
     Returns (as XCom) the mapping's name, how many records were read, and how many ended in which way. A record that
     cannot go is a row of the ledger, not a failure of the task. The task may be killed at any moment: what was sent
     is in the ledger, and the next attempt settles what is in doubt before it sends anything.
+
+    When it may work and when it stops: `TurnedOperator`.
 
     :param flow: the flow, as `spec.loader` gives it.
     :param mapping: the name of one of its mappings.
@@ -28,44 +34,46 @@ class SyncOperator(BaseOperator):
     shallow_copy_attrs: Sequence[str] = ("flow", "mapping")
 
     def __init__(self, *, flow: ResolvedFlow, mapping: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.flow = flow
+        super().__init__(flow=flow, **kwargs)
         self.mapping = _named(flow, mapping)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Do it. Raises what `sync_mapping` raises."""
+    def work(self, ledger: Ledger, context: Context, keeper: Keeper) -> dict[str, Any]:
+        """Do it, as far as the keeper lets it. Raises what `sync_mapping` raises."""
         from iw_operators.ledger.store import RunRef
-        from iw_operators.operators.runtime import begin, ledger_of_run, open_side, source_side, target_side
+        from iw_operators.operators.runtime import begin, open_side, source_side, target_side
         from iw_operators.sync import sync_mapping
         from iw_operators.systems.base import Window
 
-        with told(context), ledger_of_run(self.flow.company.company) as ledger:
-            run_id = begin(ledger, self.flow, context)
-            window = ledger.window(run_id)
-            if window is None and self.flow.kind is not FlowKind.NF:
-                msg = "The run has no window: its task `ready` has not succeeded."
-                raise FixConfiguration(msg, code="iw.no_window", advice="Clear `ready` and let the run go through it.")
-            company = self.flow.company
-            run = RunRef(
-                run_id=run_id,
-                company=company.company,
-                flow=self.flow.flow,
-                mapping=self.mapping.mapping,
-                fingerprint=self.mapping.fingerprint,
-                attempt=context["ti"].try_number,
-                source=source_side(self.flow),
-            )
-            done = sync_mapping(
-                self.flow,
-                self.mapping,
-                source=open_side(company, source_side(self.flow), ledger),
-                target=open_side(company, target_side(self.flow), ledger),
-                ledger=ledger,
-                run=run,
-                window=Window(*(window or (None, None))),
-                only=context["params"]["full_name"].strip() if self.flow.kind is FlowKind.NF else None,
-                page_size=int(context["params"].get("batch_size", self.flow.spec.batch_size)),
-            )
+        run_id = begin(ledger, self.flow, context)
+        window = ledger.window(run_id)
+        if window is None and not self.flow.kind.named:
+            msg = "The run has no window: its task `ready` has not succeeded."
+            raise FixConfiguration(msg, code="iw.no_window", advice="Clear `ready` and let the run go through it.")
+        company, params = self.flow.company, context["params"]
+        begun = (context["ti"].xcom_pull(task_ids="ready") or {}).get("fixed")
+        flow = as_begun(self.flow, begun, params)
+        run = RunRef(
+            run_id=run_id,
+            company=company.company,
+            flow=flow.flow,
+            mapping=self.mapping.mapping,
+            fingerprint=self.mapping.fingerprint,
+            attempt=context["ti"].try_number,
+            source=source_side(flow),
+        )
+        done = sync_mapping(
+            flow,
+            self.mapping,
+            source=open_side(company, source_side(flow), ledger),
+            target=open_side(company, target_side(flow), ledger),
+            ledger=ledger,
+            run=run,
+            window=Window(*(window or (None, None))),
+            only=named(flow, params),
+            again=again(flow, params),
+            page_size=flow.spec.batch_size,
+            go_on=keeper.go_on,
+        )
         return {"mapping": done.mapping, "read": done.read, **done.counts}
 
 

@@ -13,6 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SHORT = r"^([A-Z][A-Za-z0-9]{0,19})?$"  # short names begin with a capital, so that ids of flows can be read
+
 
 class Model(BaseModel):
     """Base of all specs: frozen, unknown keys forbidden."""
@@ -111,6 +113,7 @@ class ObjectDef(Model):
 
     neutral: tuple[str, ...]
     label: str = ""
+    short: str = Field(default="", pattern=SHORT)  # in the ids of flows, such as Acct; "" is the object's own name
     key: str = "Id"
     modified: str
     active: str | None = None  # boolean field; inactive records count as such
@@ -129,5 +132,6 @@ class Catalogue(Model):
 
     system: str
     label: str
+    short: str = Field(default="", pattern=SHORT)  # in the ids of flows, such as QB; "" is the label's capital letters
     role: str = Field(pattern="^(crm|books)$")
     objects: Mapping[str, ObjectDef]

@@ -168,11 +168,14 @@ def _measure(node: Node, depth: int, known: dict[int, tuple[int, int]], above: s
         if depth > DEEPEST:
             raise _too_deep(node.start_mark.line + 1)
         above.add(id(node))
-        parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
-        sizes = [_measure(part, depth + 1, known, above) for part in parts]
+        height, size = 0, 1
+        for pair in node.value:
+            for part in pair if isinstance(pair, tuple) else (pair,):
+                # Most values are plain ones, of which a file has thousands.
+                more = (1, 1) if isinstance(part, ScalarNode) else _measure(part, depth + 1, known, above)
+                height, size = max(height, more[0]), size + more[1]
         above.discard(id(node))
-        found = 1 + max((height for height, _ in sizes), default=0), 1 + sum(size for _, size in sizes)
-        known[id(node)] = found
+        found = known[id(node)] = 1 + height, size
     if depth + found[0] > DEEPEST + 1:
         raise _too_deep(node.start_mark.line + 1)
     if found[1] > MOST:

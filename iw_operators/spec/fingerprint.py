@@ -32,11 +32,12 @@ BIND_FIELDS: Mapping[str, tuple[str, ...]] = {
 
 def fingerprint(mapping: ResolvedMapping) -> str:
     """Return 16 hexadecimal digits. `mapping.fingerprint` itself does not count."""
-    text = json.dumps(_meaning(mapping), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(meaning(mapping), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:LENGTH]
 
 
-def _meaning(mapping: ResolvedMapping) -> dict[str, Any]:
+def meaning(mapping: ResolvedMapping) -> dict[str, Any]:
+    """Return what the fingerprint is made of, as JSON data."""
     company = mapping.company
     return {
         "systems": [[end.system, end.locale] for end in (company.crm, company.books)],

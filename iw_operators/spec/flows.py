@@ -11,11 +11,13 @@ from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
 
 _ID = re.compile(r"[A-Za-z0-9_]+")
 LONGEST_ID = 100
+REPORT_FLOW = "DailyReport"  # what a company's daily report is called; it is no flow
+MAINTENANCE_FLOW = "Maintenance"  # what a company's maintenance is called; the same
 # A suffix follows a small letter, a digit, or the short name of an object that is written in capitals.
 _BEFORE = "|".join(f"(?<={end})" for end in ("[a-z0-9_]", "SO", "SR", "PO", "CM", "CO", "JE"))
 _SUFFIX = re.compile(rf"(?:{_BEFORE})(BindS|Bind|NFS|NF|DRS|DR|N|F|Q)$")
-_KINDS = {kind.value: kind for kind in (FlowKind.NF, FlowKind.DR)}
-SUPPORTED = "no suffix (scheduled), NF (one record by name or id), DR (a date range)"
+_OF_SCHEDULED = ("interval_ms", "shift_ms", "executions", "run_at_start_up")
+_RANGED = (FlowKind.DR, FlowKind.DRS)
 
 
 def suffix(flow: str) -> str:
@@ -24,12 +26,9 @@ def suffix(flow: str) -> str:
     return found.group(1) if found and found.start() > 0 else ""
 
 
-def kind(flow: str) -> FlowKind | None:
-    """Return the kind that a flow's id stands for; None for kinds that this version does not have."""
-    found = suffix(flow)
-    if not found:
-        return FlowKind.SCHEDULED
-    return _KINDS.get(found)
+def kind(flow: str) -> FlowKind:
+    """Return the kind that a flow's id stands for."""
+    return FlowKind(suffix(flow) or FlowKind.SCHEDULED)
 
 
 def name_problems(flow: str) -> Iterator[Problem]:
@@ -41,8 +40,10 @@ def name_problems(flow: str) -> Iterator[Problem]:
         yield Problem(at, message, "letters, digits and _ only", re.sub(r"[^A-Za-z0-9_]", "", flow))
     elif len(flow) > LONGEST_ID:
         yield Problem(at, f"a flow's id of {len(flow)} characters", f"at most {LONGEST_ID}")
-    elif kind(flow) is None:
-        yield Problem(at, f"flows of the kind {suffix(flow)} are not available in this version", SUPPORTED)
+    elif flow == REPORT_FLOW:
+        yield Problem(at, "is what the company's daily report is called", "another id")
+    elif flow == MAINTENANCE_FLOW:
+        yield Problem(at, "is what the company's maintenance is called", "another id")
 
 
 def problems(
@@ -55,17 +56,18 @@ def problems(
     """
     at = ("flows", flow)
     of_name = kind(flow)
-    if spec.kind is not None and of_name is not None and spec.kind is not of_name:
+    if spec.kind is not None and spec.kind is not of_name:
         named = suffix(flow)
         because = f"the id ends in {named}" if named else "the id has no suffix"
         expected = "no `kind` here" if spec.kind is FlowKind.SCHEDULED else f"an id that ends in {spec.kind.value}"
         yield Problem((*at, "kind"), f"is {spec.kind.value}, but {because}", expected)
-    if of_name is not None and of_name is not FlowKind.SCHEDULED:
-        for key in ("interval_ms", "shift_ms"):
+    if of_name is not FlowKind.SCHEDULED:
+        for key in _OF_SCHEDULED:
             if key in spec.model_fields_set:
                 yield Problem((*at, key), f"is for scheduled flows, this one is {of_name.value}", f"no {key}")
-    if of_name is not FlowKind.DR and "window" in spec.model_fields_set:
-        yield Problem((*at, "window"), "is for flows of the kind DR", "no window, or an id that ends in DR")
+    if of_name not in _RANGED and "window" in spec.model_fields_set:
+        expected = "no window, or an id that ends in DR or DRS"
+        yield Problem((*at, "window"), "is for flows of the kinds DR and DRS", expected)
     for position, name in enumerate(spec.mappings):
         if name not in present:
             where = (*at, "mappings", position)
@@ -83,17 +85,28 @@ def direction(spec: FlowSpec, mappings: Mapping[str, MappingSpec]) -> Direction 
 
 
 def resolve(
-    company: Company, flow: str, spec: FlowSpec, way: Direction, mappings: Mapping[str, ResolvedMapping], file: str
+    company: Company,
+    flow: str,
+    spec: FlowSpec,
+    way: Direction,
+    mappings: Mapping[str, ResolvedMapping],
+    file: str,
+    *,
+    generated: FlowKind | None = None,
 ) -> ResolvedFlow:
-    """Put a flow together whose parts are all free of errors."""
+    """Put a flow together whose parts are all free of errors.
+
+    :param generated: the kind of a flow that is made of a mapping; None for one that is written.
+    """
     return ResolvedFlow(
         company=company,
         flow=flow,
         spec=spec,
-        kind=kind(flow) or FlowKind.SCHEDULED,
+        kind=generated or kind(flow),
         direction=way,
         mappings=tuple(mappings[name] for name in spec.mappings),
         file=file,
+        generated=generated is not None,
     )
 
 

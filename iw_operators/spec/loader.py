@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iw_operators.spec import checks, flows, sharing
+from iw_operators.spec import checks, flows, sharing, twins
 from iw_operators.spec.catalogue import Catalogue
 from iw_operators.spec.catalogues import Library, library
 from iw_operators.spec.document import Document
@@ -93,6 +93,7 @@ class _MappingFile:
 class _Flows:
     document: Document | None = None
     specs: dict[str, FlowSpec] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)  # of all that are written, those with errors too
 
 
 class _Folder:
@@ -126,10 +127,18 @@ class _Folder:
         flow_file = self._flow_file() if FLOWS in names else _Flows()
         files = self._mapping_files([n for n in names if n.endswith(".yaml") and n not in (COMPANY, FLOWS)])
         resolved: dict[str, ResolvedMapping] = {}
+        made_of: dict[str, twins.Twin] = {}
         if company is not None:
-            resolved = self._mappings(company, files, self._wanted(flow_file.specs))
+            usable = {name: file.usable for name, file in files.items() if file.usable is not None}
+            made_of = twins.twins(usable, company[1], company[2], flow_file.ids)
+            resolved = self._mappings(company, files, self._wanted(flow_file.specs, made_of))
         made = self._flows(company[0] if company else None, flow_file, files, resolved)
-        return CompanySpec(company=company[0], mappings=resolved, flows=made) if company else None
+        if company is None:
+            return None
+        if self.only is not None:
+            made_of = {name: twin for name, twin in made_of.items() if name == self.only}
+        made |= dict(self._twins(company[0], made_of.values(), files, resolved))
+        return CompanySpec(company=company[0], mappings=resolved, flows=made)
 
     def _say(self, name: str, message: str, expected: str = "", suggestion: str = "") -> None:
         file = (self.path / name).as_posix() if name else self.path.as_posix()
@@ -184,6 +193,7 @@ class _Folder:
             return result
         others = [key for key in data if key != "flows"]
         self._add(document, [Problem((key,), f"unknown key {key!r}", "flows") for key in others])
+        result.ids = [str(name) for name in data["flows"]]
         for name, group in data["flows"].items():
             spec, problems = check(FlowSpec, group, ("flows", name))
             bad = self._add(document, [*flows.name_problems(name), *problems])
@@ -192,9 +202,11 @@ class _Folder:
                 result.specs[name] = spec
         return result
 
-    def _wanted(self, specs: Mapping[str, FlowSpec]) -> Collection[str] | None:
+    def _wanted(self, specs: Mapping[str, FlowSpec], made_of: Mapping[str, twins.Twin]) -> Collection[str] | None:
         if self.only is None:
             return None
+        if self.only in made_of:
+            return (made_of[self.only].mapping,)
         return specs[self.only].mappings if self.only in specs else ()
 
     def _mapping_files(self, names: Collection[str]) -> dict[str, _MappingFile]:
@@ -270,6 +282,20 @@ class _Folder:
                 made[name] = flows.resolve(company, name, spec, way, resolved, document.file)
         return made
 
+    def _twins(
+        self,
+        company: Company,
+        made_of: Collection[twins.Twin],
+        files: Mapping[str, _MappingFile],
+        resolved: Mapping[str, ResolvedMapping],
+    ) -> Iterator[tuple[str, ResolvedFlow]]:
+        for twin in made_of:
+            if twin.mapping in resolved:
+                file = files[twin.mapping].document.file
+                kind, way = twin.kind, twin.direction
+                flow = flows.resolve(company, twin.flow, twin.spec, way, resolved, file, generated=kind)
+                yield twin.flow, flow
+
 
 def _company_problems(company: Company, folder: str) -> Iterator[Problem]:
     if company.company != folder:
@@ -280,6 +306,12 @@ def _company_problems(company: Company, folder: str) -> Iterator[Problem]:
         known = zoneinfo.available_timezones()
         message, hint = f"there is no time zone {company.time_zone!r}", suggest(company.time_zone, known)
         yield Problem(("time_zone",), message, "a name such as Europe/Berlin", hint)
+    sleep = company.sleep_window
+    if sleep is not None and sleep.from_ == sleep.to:
+        yield Problem(("sleep_window",), "begins when it ends", "two different times, or no sleep_window")
+    for at, time in (("from", sleep.from_), ("to", sleep.to)) if sleep is not None else ():
+        if time.tzinfo is not None:
+            yield Problem(("sleep_window", at), "has a zone of its own", "a time of day in the company's time zone")
 
 
 def _salvage(data: Any, problems: Collection[Problem]) -> tuple[MappingSpec | None, Mapping[str, Collection[str]]]:

@@ -104,6 +104,13 @@ class Notify(Model):
     hosting_provider: Addresses = ()
     report_at: dt.time = dt.time(6, 0)
 
+    @model_validator(mode="after")
+    def _somebody(self) -> Notify:
+        if self.mode is not NotifyMode.NONE and not (self.admin or self.cc or self.bcc or self.hosting_provider):
+            msg = f"mode {self.mode.value} names nobody to write to (admin, cc, bcc, hosting_provider)"
+            raise ValueError(msg)
+        return self
+
 
 class SiteWorker(Model):
     """A worker at the customer's site that a company's tasks run on: its queue, and Airflow's executor that serves it.
@@ -307,6 +314,16 @@ class MappingSpec(Model):
     fields: Mapping[str, FieldSpec] = Field(default_factory=dict)
     lines: Mapping[str, FieldSpec] = Field(default_factory=dict)
 
+    @field_validator("utilities", mode="before")
+    @classmethod
+    def _suffixes(cls, value: Any) -> Any:
+        known = [kind.value for kind in FlowKind if kind is not FlowKind.SCHEDULED]
+        wrong = [each for each in value if each not in known] if isinstance(value, list | tuple) else []
+        if wrong:
+            msg = f"names {wrong[0]!r}, which is none of {', '.join(known)}"
+            raise ValueError(msg)
+        return value
+
 
 class FlowSpec(Model):
     """One flow. `direction` is needed where its mappings run both ways; `kind` follows from the id's suffix."""
@@ -318,7 +335,7 @@ class FlowSpec(Model):
     interval_ms: int = Field(default=600_000, ge=10_000, le=3_600_000 * 24)
     shift_ms: int = Field(default=0, ge=0)
     deadline_minutes: int | None = Field(default=None, ge=1)
-    window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR: the length of one run's window
+    window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR, DRS: the length of one run's window
     batch_size: int = Field(default=500, ge=1, le=2_000)
     operations: Operations | None = None  # overrides the mapping's, for this flow alone
     executions: int = Field(default=0, ge=0)  # scheduled: it pauses itself after so many runs; 0 is no limit

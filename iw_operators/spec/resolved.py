@@ -87,7 +87,8 @@ class ResolvedFlow(Model):
     kind: FlowKind
     direction: Direction
     mappings: tuple[ResolvedMapping, ...]
-    file: str  # where the flow is written, for people
+    file: str  # where the flow is written (or its mapping, where it is generated), for people
+    generated: bool = False  # made from a mapping, rather than written in flows.yaml
 
     @property
     def dag_id(self) -> str:
@@ -105,4 +106,9 @@ class CompanySpec(Model):
 
     company: Company
     mappings: Mapping[str, ResolvedMapping]
-    flows: Mapping[str, ResolvedFlow]
+    flows: Mapping[str, ResolvedFlow]  # those that are written first, in their order, then those made of mappings
+
+    @property
+    def written(self) -> Mapping[str, ResolvedFlow]:
+        """The flows that stand in flows.yaml."""
+        return {name: flow for name, flow in self.flows.items() if not flow.generated}

@@ -31,10 +31,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Changes with since <= modified < until, by the system's own clock. None is open on that side."""
+    """Changes with since <= modified < until, by the system's own clock. None is open on that side.
+
+    `after`: records whose own last change lies before it have been dealt with and may be left out. What comes for
+    another reason (a change of a line or of a neighbour, a deletion) comes in any case.
+    """
 
     since: dt.datetime | None
     until: dt.datetime | None
+    after: dt.datetime | None = None
 
 
 class Op(StrEnum):
@@ -119,6 +124,12 @@ class System(Protocol):
 
         Rows that change while paging are neither skipped nor repeated. Deleted and inactive records come where the
         system tells of them. Records may come with `complete=False`; then `complete` is asked for those needed.
+        """
+
+    def count(self, view: View, window: Window) -> int | None:
+        """Return about how many records `changes` yields for a window; None where the system cannot count.
+
+        One request. Changes of lines and neighbours, and deletions, are not counted; `after` is left alone.
         """
 
     def complete(self, view: View, records: Sequence[Record]) -> Sequence[Record]:

@@ -10,12 +10,15 @@ import functools
 import importlib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
 from iw_operators.errors import FixConfiguration
 from iw_operators.systems.base import Settings, System
+
+if TYPE_CHECKING:
+    from iw_operators.systems.calling import Calling
 
 FOLDER = Path(__file__).parent
 
@@ -58,6 +61,14 @@ def open_system(system: str, conn_id: str, settings: Settings) -> System:
     """
     module = importlib.import_module(f"iw_operators.systems.{_known(system)}.system")
     return cast(System, module.connect(conn_id, settings))
+
+
+@functools.cache
+def calling(system: str) -> Calling | None:
+    """Return what reads the calls of a system; None for one that makes none. FixConfiguration for an unknown one."""
+    if not (FOLDER / _known(system) / "calls.py").exists():
+        return None
+    return cast("Calling", importlib.import_module(f"iw_operators.systems.{system}.calls"))
 
 
 def _known(system: str) -> str:

@@ -24,11 +24,13 @@ CUSTOMERS = """\
 mapping: customers
 crm: Account
 books: Customer
+utilities: false
 """
 ITEMS = """\
 mapping: items
 crm: Product
 books: Item
+utilities: false
 fields:
   income_account: {default_books: Sales}
 """
@@ -58,13 +60,18 @@ def read(folder: Path = DAGS) -> DagBag:
     return DagBag(folder, safe_mode=True)
 
 
+def flows(bag: DagBag) -> set[str]:
+    """Return the ids of the flows that were read; each company has its maintenance besides."""
+    return {dag_id for dag_id in bag.dags if not dag_id.endswith(".Maintenance")}
+
+
 @pytest.mark.feature("R1")
 @pytest.mark.usefixtures("specs")
 def test_every_flow_of_every_company_is_a_dag() -> None:
     """Specs without errors give their DAGs and no import error."""
     bag = read()
     assert bag.import_errors == {}
-    assert set(bag.dags) == {
+    assert flows(bag) == {
         "north.CRAcct2QBCust",
         "north.CRProd2QBItem",
         "south.CRAcct2QBCust",
@@ -73,15 +80,45 @@ def test_every_flow_of_every_company_is_a_dag() -> None:
     assert {Path(dag.fileloc).name for dag in bag.dags.values()} == {"interweave.py"}
 
 
+@pytest.mark.feature("R1")
+def test_utility_flows_that_are_made_of_mappings_are_dags(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind becomes a DAG of its own, and a worker that is to run one builds just that one."""
+    every = "N, NF, NFS, DR, DRS, F, Bind, BindS, Q"
+    (specs / "north" / "customers.yaml").write_text(CUSTOMERS.replace("false", f"[{every}]"))
+    bag = read()
+    assert bag.import_errors == {}
+    made = {f"north.CRAcct2QBCust{kind}" for kind in every.split(", ")}
+    assert {dag for dag in bag.dags if dag.startswith("north.CRAcct2QBCust")} == {"north.CRAcct2QBCust", *made}
+    for name in made:
+        DagSerialization.validate_schema(DagSerialization.to_dict(bag.dags[name]))
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, "north.CRAcct2QBCustDRS")
+    assert set(read(DAGS / "interweave.py").dags) == {"north.CRAcct2QBCustDRS"}
+
+
+@pytest.mark.feature("R5")
+@pytest.mark.usefixtures("specs")
+def test_every_company_has_its_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the flows, switched on, before them in the company's pool; a worker builds it alone."""
+    bag = read()
+    assert {"north.Maintenance", "south.Maintenance"} <= set(bag.dags)
+    dag = bag.dags["north.Maintenance"]
+    DagSerialization.validate_schema(DagSerialization.to_dict(dag))
+    assert not dag.is_paused_upon_creation
+    assert {(task.pool, task.priority_weight) for task in dag.tasks} == {("iw_north", 1_000)}
+    assert [task.task_id for task in dag.tasks] == ["begin", "safe", "work_alone", "end"]
+    monkeypatch.setenv(_AIRFLOW_PARSING_CONTEXT_DAG_ID, "north.Maintenance")
+    assert set(read(DAGS / "interweave.py").dags) == {"north.Maintenance"}
+
+
 def test_a_broken_mapping_takes_down_only_the_flows_that_use_it(specs: Path) -> None:
     """An error in one mapping is shown with file and line; every other DAG stays, also those of its company."""
     broken = specs / "north" / "customers.yaml"
     broken.write_text(CUSTOMERS + "fields:\n  nmae: {skip: true}\n")
     bag = read()
-    assert set(bag.dags) == {"north.CRProd2QBItem", "south.CRAcct2QBCust", "south.CRProd2QBItem"}
+    assert flows(bag) == {"north.CRProd2QBItem", "south.CRAcct2QBCust", "south.CRProd2QBItem"}
     (file,) = bag.import_errors
     assert file.endswith("interweave_errors.py")
-    assert f"{broken}:5: fields.nmae: " in bag.import_errors[file]
+    assert f"{broken}:6: fields.nmae: " in bag.import_errors[file]
     assert "did you mean name?" in bag.import_errors[file]
 
 
@@ -91,9 +128,9 @@ def test_all_errors_of_all_files_show_at_once(specs: Path) -> None:
     (specs / "south" / "items.yaml").write_text("mapping: items\ncrm: Produkt\nbooks: Item\n")
     (specs / "south" / "company.yaml").write_text("company: south\n")
     bag = read()
-    assert set(bag.dags) == {"north.CRProd2QBItem"}
+    assert flows(bag) == {"north.CRProd2QBItem"}
     (text,) = bag.import_errors.values()
-    for place in ("north/customers.yaml:4", "south/company.yaml:1"):
+    for place in ("north/customers.yaml:5", "south/company.yaml:1"):
         assert place in text
 
 
@@ -101,7 +138,7 @@ def test_text_that_is_not_yaml_is_an_error_with_its_line(specs: Path) -> None:
     """A file that cannot be read at all is treated like any other error."""
     (specs / "south" / "flows.yaml").write_text("flows:\n  CRAcct2QBCust: {mappings: [customers\n")
     bag = read()
-    assert set(bag.dags) == {"north.CRAcct2QBCust", "north.CRProd2QBItem"}
+    assert flows(bag) == {"north.CRAcct2QBCust", "north.CRProd2QBItem"}
     (text,) = bag.import_errors.values()
     assert "south/flows.yaml:" in text
 
@@ -125,7 +162,7 @@ def test_specs_are_looked_for_beside_the_dags_folder(
     monkeypatch.delenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER")
     bag = read(bundle / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"north.CRAcct2QBCust", "north.CRProd2QBItem"}
+    assert flows(bag) == {"north.CRAcct2QBCust", "north.CRProd2QBItem"}
 
 
 class TestWorker:
@@ -187,7 +224,7 @@ def test_parsing_loads_no_connector() -> None:
     script = (
         "import sys; from airflow.dag_processing.dagbag import DagBag;"
         f"bag = DagBag({str(DAGS)!r});"
-        "assert len(bag.dags) == 4, bag.import_errors;"
+        "assert len(bag.dags) == 6, bag.import_errors;"
         "print([m for m in sys.modules if m.startswith(('iw_operators.systems.', 'iw_operators.ledger', 'quickbooks'))"
         " and m not in ('iw_operators.systems.base', 'iw_operators.systems.registry')])"
     )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from airflow.models.dagrun import DagRun
+from airflow.sdk.api.datamodels._generated import DagRunType
 
 from iw_operators.dag import build_dag
+from iw_operators.engine.model import Record
 from iw_operators.errors import ConnectionFailure, FixConfiguration, StopFlow
 from iw_operators.ledger.tables import run as run_table
+from iw_operators.operators.sync import SyncOperator
 from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
-from iw_operators.systems.base import Window
+from iw_operators.systems.base import View, Window
 
 if TYPE_CHECKING:
     from tests.airflow.conftest import World
@@ -187,6 +191,119 @@ def test_a_date_range_without_dates_is_refused(world: World, make_flow: Flows) -
     assert run.state == "failed"
     assert "This run has no date range." in world.row().error
     assert not world.crm.windows
+
+
+@pytest.mark.feature("R1", "R3")
+def test_one_run_has_the_dates_of_its_form(world: World, make_flow: Flows) -> None:
+    """A range that is filled in counts instead of the run's own dates, in the company's time zone."""
+    flow = make_flow("CRAcct2QBCustDRS", FlowKind.DRS, mappings=("customers",))
+    world.crm.add("a1", "Ångström")
+    form = {"start": "2026-02-01T08:00", "end": "2026-02-03", "batch_size": 30}
+    run = world.run(flow, form, logical_date=dt.datetime(2026, 3, 8, 12, tzinfo=dt.UTC))
+    assert run.state == "success"
+    since, until = dt.datetime(2026, 2, 1, 13, tzinfo=dt.UTC), dt.datetime(2026, 2, 4, 5, tzinfo=dt.UTC)
+    assert world.crm.windows == [Window(since, until)]
+    assert (world.row().since, world.row().until) == (since, until)
+
+
+@pytest.mark.feature("R3")
+def test_dates_that_cannot_be_end_the_run_without_a_retry(world: World, make_flow: Flows) -> None:
+    """A wrong date is told in the ledger with what to do, and nothing is read."""
+    flow = make_flow("CRAcct2QBCustDRS", FlowKind.DRS, mappings=("customers",))
+    run = world.run(flow, {"start": "2026-02-03", "end": "2026-02-01"})
+    assert run.state == "failed"
+    assert "[iw.window] The window ends at" in world.row().error
+    assert {ti.task_id: ti.try_number for ti in run.get_task_instances()}["ready"] == 1
+    assert not world.crm.windows
+
+
+@pytest.mark.feature("R3")
+def test_a_backfill_takes_no_dates_from_its_form(world: World, make_flow: Flows) -> None:
+    """Dates in a backfill's conf would be those of every run of it: they are refused."""
+    sensor = build_dag(make_flow("CRAcct2QBCustDR", FlowKind.DR)).get_task("ready")
+    assert isinstance(sensor, ReadySensor)
+    context: Any = {
+        "params": {"start": "2026-02-01"},
+        "dag_run": SimpleNamespace(run_type=DagRunType("backfill")),
+        "data_interval_start": NOW - dt.timedelta(days=1),
+        "data_interval_end": NOW,
+    }
+    with pytest.raises(FixConfiguration, match="A backfill gives each of its runs its own dates"):
+        sensor.window(world.ledger, world.crm, 1, context)
+
+
+@pytest.mark.feature("R1")
+@pytest.mark.parametrize("kind", [FlowKind.N, FlowKind.F])
+def test_a_load_of_everything_reads_everything(world: World, make_flow: Flows, kind: FlowKind) -> None:
+    """N and F have no beginning, end when they began, and leave Query Starts alone."""
+    flow = make_flow(f"CRAcct2QBCust{kind.value}", kind, mappings=("customers",))
+    world.crm.add("a1", "Ångström")
+    assert world.run(flow).state == "success"
+    (window,) = world.crm.windows
+    assert (window.since, window.until) == (None, NOW + dt.timedelta(seconds=1))
+    assert [r.values["name"] for r in world.books.records.values()] == ["Ångström"]
+    assert world.ledger.query_starts("acme", flow.flow) is None
+
+
+@pytest.mark.feature("R1")
+def test_several_records_go_by_their_names(world: World, make_flow: Flows) -> None:
+    """NFS brings over the records of a list and nothing else."""
+    flow = make_flow("CRAcct2QBCustNFS", FlowKind.NFS, mappings=("customers",))
+    for number in range(4):
+        world.crm.add(f"a{number}", f"Account {number}")
+    run = world.run(flow, {"names": "Account 1\nAccount 3\n", "ids": ["a2"]})
+    assert run.state == "success"
+    assert sorted(str(r.values["name"]) for r in world.books.records.values()) == [f"Account {n}" for n in (1, 2, 3)]
+    assert not world.crm.windows
+
+
+@pytest.mark.feature("R1")
+def test_a_list_without_names_is_refused(world: World, make_flow: Flows) -> None:
+    """NFS without a name or id ends at once."""
+    run = world.run(make_flow("CRAcct2QBCustNFS", FlowKind.NFS, mappings=("customers",)), {})
+    assert run.state == "failed"
+    assert "[iw.no_names]" in world.row().error
+
+
+@pytest.mark.feature("R13")
+def test_a_run_keeps_what_it_began_with(world: World, make_flow: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch size that is changed while a run goes on is taken up by the next one: `ready` has fixed it."""
+    flow = make_flow("CRAcct2QBCustF", FlowKind.F, mappings=("customers",), batch_size=2)
+    for number in range(5):
+        world.crm.add(f"a{number}", f"Account {number}")
+    sizes: list[int] = []
+    usual = world.crm.changes
+
+    def noted(view: View, window: Window, page_size: int) -> Iterator[Sequence[Record]]:
+        sizes.append(page_size)
+        return usual(view, window, page_size)
+
+    monkeypatch.setattr(world.crm, "changes", noted)
+    dag = build_dag(flow)
+    task = dag.get_task("customers")
+    assert isinstance(task, SyncOperator)
+    task.flow = make_flow("CRAcct2QBCustF", FlowKind.F, mappings=("customers",), batch_size=900)
+    assert world.test(dag).state == "success"
+    assert sizes == [2]
+
+
+@pytest.mark.feature("R1", "R6")
+def test_a_flow_stops_itself_after_as_many_runs_as_it_is_to_complete(world: World, make_flow: Flows) -> None:
+    """The last run asks, when it is done, for its flow to be switched off; failed runs do not count."""
+    flow = make_flow(mappings=("customers",), executions=2)
+
+    def asked(run: DagRun) -> object:
+        report = next(ti for ti in run.get_task_instances() if ti.task_id == "report")
+        return report.xcom_pull(task_ids="report", key="iw_pause")
+
+    assert asked(world.run(flow)) is None
+    world.crm.errors["changes"] = [StopFlow("no")]
+    assert asked(world.run(flow)) is None
+    last = asked(world.run(flow))
+    assert last == {"dags": ["acme.CRAcct2QBCust"], "why": "acme.CRAcct2QBCust has completed 2 of 2 runs."}
+    assert world.ledger.run_count("acme", flow.flow).completed == 2
+    assert asked(world.run(flow)) is None
+    assert world.ledger.run_count("acme", flow.flow).completed == 1
 
 
 def test_a_retry_gets_the_window_of_the_first_try(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from iw_operators.spec.models import NotifyMode
 from local.airflow import REPOSITORY
 from sandbox import creatio, quickbooks_online
 
@@ -31,15 +32,47 @@ def write_specs(folder: Path) -> None:
     _write(folder / "acme" / "flows.yaml", flows)
     for company in (*WRONG, BROKEN):
         (folder / company).mkdir()
-        shutil.copy(folder / "acme" / "items.yaml", folder / company)
+        items = (folder / "acme" / "items.yaml").read_text("utf-8")
+        (folder / company / "items.yaml").write_text(f"{items}\nutilities: false\n", "utf-8")
         spec = yaml.safe_load((folder / "acme" / "company.yaml").read_text("utf-8"))
         spec["company"] = company
+        spec.pop("notify", None)
+        if company == "down":
+            spec["stop_scheduled"] = "after_connection_failure"
         for side in ("crm", "books"):
             spec[side]["connection"] = f"{company}_{side}"
         _write(folder / company / "company.yaml", spec)
         _write(folder / company / "flows.yaml", {"flows": {FLOW: {"mappings": ["items"], "direction": "to_crm"}}})
+    for mode in NotifyMode:
+        _write_mode(folder, mode)
     mistaken = (folder / BROKEN / "items.yaml").read_text("utf-8").replace("bind: {by: id,", "bind: {bye: id,")
     (folder / BROKEN / "items.yaml").write_text(mistaken, "utf-8")
+
+
+def mode_company(mode: NotifyMode) -> str:
+    """Return the name of the company that has a mode of e-mail."""
+    return f"mail_{mode.value}"[:40]
+
+
+def mode_address(mode: NotifyMode) -> str:
+    """Return the address of its administrator."""
+    return f"{mode.value}@mail.example"
+
+
+def _write_mode(folder: Path, mode: NotifyMode) -> None:
+    """Write a company with one mapping, a flow of one record, and one that has a minute's time and never runs."""
+    company = mode_company(mode)
+    (folder / company).mkdir()
+    items = (folder / "acme" / "items.yaml").read_text("utf-8")
+    (folder / company / "items.yaml").write_text(f"{items}\nutilities: false\n", "utf-8")
+    spec = yaml.safe_load((folder / "acme" / "company.yaml").read_text("utf-8"))
+    spec["company"] = company
+    spec["notify"] = {"mode": mode.value, "admin": mode_address(mode), "bcc": f"bcc.{mode_address(mode)}"}
+    for side in ("crm", "books"):
+        spec[side]["connection"] = f"{company}_{side}"
+    _write(folder / company / "company.yaml", spec)
+    mapping = {"mappings": ["items"], "direction": "to_crm"}
+    _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": mapping, FLOW: {**mapping, "deadline_minutes": 1}}})
 
 
 def _write(path: Path, content: Any) -> None:

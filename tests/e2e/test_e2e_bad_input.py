@@ -67,7 +67,7 @@ def test_a_broken_spec_is_an_import_error_with_file_and_line(site: Site) -> None
     (error,) = site.airflow.get("/importErrors")["import_errors"]
     assert error["filename"].endswith("interweave_errors.py")
     assert re.search(r"broken/items\.yaml:\d+: bind\.bye: .*did you mean .?by", error["stack_trace"], re.IGNORECASE)
-    dags = {dag["dag_id"] for dag in site.airflow.get("/dags", params={"limit": 200})["dags"]}
+    dags = site.stack.dags()
     wanted = {flow.dag_id for flow in site.spec.flows.values()} | {f"{company}.{FLOW}" for company in WRONG}
-    assert dags == wanted
+    assert wanted <= dags
     assert not [dag for dag in dags if dag.startswith(BROKEN)]

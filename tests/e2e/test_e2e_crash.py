@@ -75,7 +75,7 @@ def _assert_in_step(site: Site, sales: dict[str, tuple[str, str]]) -> None:
 def _created(site: Site, run: Run, mapping: str, ids: set[str]) -> None:
     """The record log has one creation for each of these, with its partner."""
     row = site.row(run)
-    log = site.stack.ledger.log(company="acme", run_id=row.id, mapping=mapping, limit=1000, offset=0)
+    log = site.stack.ledger.log(company="acme", run_id=row.id, mapping=mapping, limit=1000)
     made = [entry.source_id for entry in log if entry.action.value == "created" and entry.operation != "write_back"]
     assert sorted(each for each in made if each in ids) == sorted(ids)
 

@@ -101,6 +101,8 @@ def test_errors_have_one_root_and_say_what_to_do() -> None:
         assert cls is errors.InterWeaveError or sum(issubclass(cls, kind) for kind in kinds) == 1
     stray = []
     for path in sources(PACKAGE):
+        if "connector" in path.relative_to(PACKAGE).parts:
+            continue  # a program of its own on another machine: its errors go to drivers as texts, never to a flow
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef) and any(
                 isinstance(base, ast.Name) and base.id in {"Exception", "RuntimeError"} for base in node.bases

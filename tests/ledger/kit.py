@@ -32,8 +32,9 @@ def begin(
     source: Side = "crm",
 ) -> RunRef:
     """Begin a run and a mapping of it."""
-    names = {"kind": "scheduled", "direction": "to_books"}
-    run_id = ledger.begin_run(company=company, flow=flow, dag_run_id=dag_run_id, attempt=attempt, **names)
+    run_id = ledger.begin_run(
+        company=company, flow=flow, dag_run_id=dag_run_id, kind="scheduled", direction="to_books", attempt=attempt
+    )
     ledger.begin_mapping(run_id, mapping, "f1", attempt)
     return RunRef(run_id, company, flow, mapping, "f1", attempt, source)
 

@@ -331,7 +331,8 @@ def test_state_keys_are_told_apart() -> None:
 def cli(function: Callable[[Any], None], **arguments: Any) -> str:
     """Run a command; return what it printed, or how it refused."""
     out = io.StringIO()
-    blank = dict.fromkeys(("flow", "mapping", "record", "state", "text", "when")) | {"limit": 50}
+    unsaid = ("flow", "mapping", "record", "state", "text", "when", "code", "run", "since", "until")
+    blank = dict.fromkeys(unsaid) | {"limit": 50}
     with contextlib.redirect_stdout(out):
         try:
             function(argparse.Namespace(**blank | arguments))

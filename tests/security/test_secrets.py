@@ -299,7 +299,8 @@ def test_the_ledgers_password(
 ) -> None:
     """Commands, an open ledger, a wrong password, a server that is away, a database that is not there."""
     monkeypatch.setattr(database, "QUICK", 0.2)
-    blank = dict.fromkeys(("flow", "mapping", "record", "state", "text", "when")) | {"limit": 5, "company": "marked"}
+    options = ("flow", "mapping", "record", "state", "text", "when", "code", "run", "since", "until")
+    blank = dict.fromkeys(options) | {"limit": 5, "company": "marked"}
     opened = open_ledger("iw_ledger")
     net.told += [repr(opened), repr(opened.engine), repr(opened.engine.url), opened.check(), repr(opened.__dict__)]
     opened.close()

@@ -25,6 +25,7 @@ from iw_operators.spec.models import (
     FlowSpec,
     Gone,
     MappingSpec,
+    Notify,
     Way,
     WhenGone,
 )
@@ -32,7 +33,7 @@ from iw_operators.spec.models import (
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "mappings" / "README.md"
 REFERENCE = ROOT / "docs" / "mapping-reference.md"
-MODELS = (Company, Endpoint, MappingSpec, Bind, Way, CreateWhen, WhenGone, Gone, Check, FieldSpec, FlowSpec)
+MODELS = (Company, Endpoint, Notify, MappingSpec, Bind, Way, CreateWhen, WhenGone, Gone, Check, FieldSpec, FlowSpec)
 
 
 def blocks(document: Path) -> Iterator[tuple[str, str, str]]:
@@ -55,7 +56,7 @@ def test_the_guide_makes_a_company_that_works(tmp_path: Path) -> None:
     spec, errors = load_company(folder)
     assert [str(error) for error in errors] == []
     assert spec is not None
-    assert set(spec.flows) == {"CRAcct2QBCust"}
+    assert set(spec.written) == {"CRAcct2QBCust"}
     assert len(further) >= 4
     for file, text in further:
         check_merged(folder, file, text)

@@ -8,10 +8,8 @@ import pytest
 
 from iw_operators.spec.catalogues import Library
 from iw_operators.spec.loader import load_all, load_flow
-from iw_operators.spec.models import Direction, FlowKind
+from iw_operators.spec.models import Company, Direction, FlowKind
 from tests.spec.demo import Changes, Load, Write
-
-SUPPORTED = "expected no suffix (scheduled), NF (one record by name or id), DR (a date range)"
 
 
 def flow(name: str, keys: str) -> Changes:
@@ -36,13 +34,56 @@ CASES: dict[str, tuple[Changes, str]] = {
         "did you mean Kundenfralle?",
     ),
     **{
-        f"the kind {suffix}": (
-            flow(f"PCAcct2PBCust{suffix}", "mappings: [items]"),
-            f"flows.yaml:11: flows.PCAcct2PBCust{suffix}: flows of the kind {suffix} are not available in this "
-            f"version; {SUPPORTED}",
+        f"{key} for the kind {suffix}": (
+            flow(f"PCAcct2PBCust{suffix}", f"mappings: [items], {key}: {value}"),
+            f"flows.yaml:11: flows.PCAcct2PBCust{suffix}.{key}: is for scheduled flows, this one is {suffix}; "
+            f"expected no {key}",
         )
-        for suffix in ("N", "NFS", "DRS", "F", "Bind", "BindS", "Q")
+        for suffix, key, value in (
+            ("N", "shift_ms", "1"),
+            ("NFS", "executions", "5"),
+            ("DRS", "run_at_start_up", "true"),
+            ("F", "interval_ms", "60000"),
+            ("Bind", "executions", "1"),
+            ("BindS", "shift_ms", "5"),
+            ("Q", "run_at_start_up", "true"),
+        )
     },
+    "a counter below nothing": (
+        flow("PCAcct2PBCust", "mappings: [items], executions: -1"),
+        "flows.yaml:11: flows.PCAcct2PBCust.executions: is -1; expected at least 0",
+    ),
+    "a window for the whole history": (
+        flow("PCAcct2PBCustF", "mappings: [items], window: 1d"),
+        "flows.yaml:11: flows.PCAcct2PBCustF.window: is for flows of the kinds DR and DRS; "
+        "expected no window, or an id that ends in DR or DRS",
+    ),
+    "a sleep window without length": (
+        {
+            "company.yaml": (
+                "time_zone: Europe/Berlin",
+                'time_zone: Europe/Berlin\nsleep_window: {from: "02:00", to: "02:00"}',
+            )
+        },
+        "company.yaml:5: sleep_window: begins when it ends; expected two different times, or no sleep_window",
+    ),
+    "a sleep window with a zone": (
+        {
+            "company.yaml": (
+                "time_zone: Europe/Berlin",
+                'time_zone: Europe/Berlin\nsleep_window: {from: "02:00Z", to: "03:00"}',
+            )
+        },
+        "company.yaml:5: sleep_window.from: has a zone of its own; expected a time of day in the company's time zone",
+    ),
+    "a scheduled utility": (
+        {"items.yaml": ("books: Item", "books: Item\nutilities: [N, scheduled]")},
+        "items.yaml:4: utilities: names 'scheduled', which is none of N, NF, NFS, DR, DRS, F, Bind, BindS, Q",
+    ),
+    "a utility that there is not": (
+        {"items.yaml": ("books: Item", "books: Item\nutilities: [N, XY]")},
+        "items.yaml:4: utilities: names 'XY', which is none of N, NF, NFS, DR, DRS, F, Bind, BindS, Q",
+    ),
     "a kind against the suffix": (
         flow("PCAcct2PBCustDR", "mappings: [items], kind: scheduled"),
         "flows.yaml:11: flows.PCAcct2PBCustDR.kind: is scheduled, but the id ends in DR; expected no `kind` here",
@@ -58,8 +99,8 @@ CASES: dict[str, tuple[Changes, str]] = {
     ),
     "a window for a scheduled flow": (
         flow("PCAcct2PBCust", "mappings: [items], window: 1d"),
-        "flows.yaml:11: flows.PCAcct2PBCust.window: is for flows of the kind DR; "
-        "expected no window, or an id that ends in DR",
+        "flows.yaml:11: flows.PCAcct2PBCust.window: is for flows of the kinds DR and DRS; "
+        "expected no window, or an id that ends in DR or DRS",
     ),
     "an interval that is too short": (
         flow("PCAcct2PBCust", "mappings: [items], interval_ms: 500"),
@@ -105,8 +146,8 @@ CASES: dict[str, tuple[Changes, str]] = {
     "an unknown key of a flow": (
         flow("PCAcct2PBCust", "mappings: [items], intervall_ms: 60000"),
         "flows.yaml:11: flows.PCAcct2PBCust.intervall_ms: unknown key 'intervall_ms'; expected one of batch_size, "
-        "deadline_minutes, description, direction, interval_ms, kind, mappings, operations, shift_ms, window; "
-        "did you mean interval_ms?",
+        "deadline_minutes, description, direction, executions, interval_ms, kind, mappings, operations, "
+        "run_at_start_up, shift_ms, window; did you mean interval_ms?",
     ),
     "a flow twice": (
         flow("PCProd2PBItemDR", "mappings: [items]"),
@@ -115,7 +156,7 @@ CASES: dict[str, tuple[Changes, str]] = {
     "an empty flow": (
         {"flows.yaml": "flows:\n  PCAcct2PBCust:\n"},
         "flows.yaml:2: flows.PCAcct2PBCust: is empty; expected the keys batch_size, deadline_minutes, description, "
-        "direction, interval_ms, kind, mappings, operations, shift_ms, window",
+        "direction, executions, interval_ms, kind, mappings, operations, run_at_start_up, shift_ms, window",
     ),
     "a file without flows": (
         {"flows.yaml": "PCAcct2PBCust: {mappings: [items]}\n"},
@@ -129,8 +170,7 @@ CASES: dict[str, tuple[Changes, str]] = {
     "no company": ({"company.yaml": None}, "company.yaml:1: is missing"),
     "an empty company": (
         {"company.yaml": ""},
-        "company.yaml:1: is empty; expected the keys base_currency, books, company, country, crm, held_minutes, "
-        "overlap_seconds, sweep_days, sweep_limit, time_zone",
+        f"company.yaml:1: is empty; expected the keys {', '.join(sorted(Company.model_fields))}",
     ),
     "another company's name": (
         {"company.yaml": ("company: demo", "company: demos")},
@@ -193,6 +233,15 @@ def test_error_is_found_and_explained(name: str, load: Load) -> None:
         ("PCAcctCO2PBCustJobInv", FlowKind.SCHEDULED),
         ("PBSR", FlowKind.SCHEDULED),
         ("DR", FlowKind.SCHEDULED),
+        ("PCAcct2PBCustN", FlowKind.N),
+        ("PCAcct2PBCustNFS", FlowKind.NFS),
+        ("PCOpp2PBCMDRS", FlowKind.DRS),
+        ("PCOpp2PBInvF", FlowKind.F),
+        ("PCOpp2PBSOF", FlowKind.F),
+        ("PCAcct2PBCustBind", FlowKind.BIND),
+        ("PCOpp2PBJobBindS", FlowKind.BINDS),
+        ("PCAcct2PBCustQ", FlowKind.Q),
+        ("PCAcct2PBCustInv", FlowKind.SCHEDULED),
     ],
 )
 def test_kind_follows_from_the_suffix(name: str, kind: FlowKind, load: Load) -> None:

@@ -35,12 +35,12 @@ CASES: dict[str, tuple[Changes, str]] = {
     "an empty file": (
         {CUSTOMERS: ""},
         "customers.yaml:1: is empty; expected the keys bind, books, check, crm, direction, fields, lines, mapping, "
-        "neutral, to_books, to_crm, when_gone, write_back",
+        "neutral, to_books, to_crm, utilities, when_gone, write_back",
     ),
     "a list as the file": (
         {CUSTOMERS: "- mapping: customers\n"},
         "customers.yaml:1: is a list; expected the keys bind, books, check, crm, direction, fields, lines, mapping, "
-        "neutral, to_books, to_crm, when_gone, write_back",
+        "neutral, to_books, to_crm, utilities, when_gone, write_back",
     ),
     "a missing key": (
         {CUSTOMERS: ("books: Customer\n", "")},
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Changes, str]] = {
     "an unknown key": (
         {CUSTOMERS: ("direction: both", "directoin: both")},
         "customers.yaml:4: directoin: unknown key 'directoin'; expected one of bind, books, check, crm, direction, "
-        "fields, lines, mapping, neutral, to_books, to_crm, when_gone, write_back; did you mean direction?",
+        "fields, lines, mapping, neutral, to_books, to_crm, utilities, when_gone, write_back; did you mean direction?",
     ),
     "an unknown key of a field": (
         with_field("phone: {ownr: crm}"),
@@ -350,7 +350,7 @@ def test_demo_itself_is_free_of_errors(load: Load) -> None:
     spec, errors = load()
     assert errors == []
     assert spec is not None
-    assert sorted(spec.flows) == ["PBCust2PCAcctNF", "PCAcctOpp2PBCustInv", "PCProd2PBItemDR"]
+    assert sorted(spec.written) == ["PBCust2PCAcctNF", "PCAcctOpp2PBCustInv", "PCProd2PBItemDR"]
 
 
 def test_all_errors_come_at_once(load: Load) -> None:

@@ -59,7 +59,7 @@ def test_the_rest_of_the_company_survives(name: str, load: Load) -> None:
     assert errors
     assert spec is not None
     assert set(spec.mappings) == mappings
-    assert set(spec.flows) == flows
+    assert set(spec.written) == flows
 
 
 def test_other_companies_survive_a_broken_company(write: Write, plain: Library) -> None:
@@ -68,7 +68,7 @@ def test_other_companies_survive_a_broken_company(write: Write, plain: Library) 
     write({"company.yaml": "company: other\n", "items.yaml": "mapping: items\n"}, folder="other")
     specs, errors = load_all(root, using=plain)
     assert set(specs) == {"demo"}
-    assert set(specs["demo"].flows) == WHOLE
+    assert set(specs["demo"].written) == WHOLE
     assert {error.file.split("/")[-1] for error in errors} == {"company.yaml", "items.yaml"}
 
 
@@ -92,7 +92,7 @@ def test_mappings_in_a_circle_go_down_together(load: Load, plain: Library, monke
     assert [error.split(":")[0] for error in errors] == ["customers.yaml", "invoices.yaml"]
     assert all("in a circle: customers -> invoices -> customers" in error for error in errors)
     assert spec is not None
-    assert set(spec.flows) == {"PCProd2PBItemDR"}
+    assert set(spec.written) == {"PCProd2PBItemDR"}
 
 
 def test_a_mapping_that_is_switched_off_keeps_what_it_says(load: Load) -> None:
@@ -102,7 +102,7 @@ def test_a_mapping_that_is_switched_off_keeps_what_it_says(load: Load) -> None:
     assert all("the mapping 'customers' has direction: none" in error for error in errors)
     assert spec is not None
     assert set(spec.mappings) == {"customers", "items", "invoices"}
-    assert set(spec.flows) == {"PCProd2PBItemDR"}
+    assert set(spec.written) == {"PCProd2PBItemDR"}
 
 
 WORDS = st.sampled_from(["", "value |", "name", "X_A", "Own.B", "Name", "crm", "é:"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.store import Ledger
+from iw_operators.named import Named
 from iw_operators.spec.models import Direction, FlowKind, FlowSpec, Owner
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
 from iw_operators.sync import Summary, sync_mapping
@@ -37,6 +38,7 @@ class Bench:
     crm: FakeSystem = field(default_factory=lambda: FakeSystem("crm", batch_size=3))
     books: FakeSystem = field(default_factory=lambda: FakeSystem("books"))
     runs: int = 0
+    until: dt.datetime | None = None  # the end of a range that a later attempt has as well
 
     def flow(self, direction: Direction, kind: FlowKind = FlowKind.SCHEDULED) -> ResolvedFlow:
         """Return a flow of the mapping."""
@@ -57,19 +59,28 @@ class Bench:
         attempt: int = 1,
         same_run: bool = False,
         kind: FlowKind = FlowKind.SCHEDULED,
-        only: str | None = None,
+        only: str | Named | None = None,
         since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
         page_size: int = 4,
+        again: Sequence[str] | None = None,
+        fingerprint: str = "f1",
+        go_on: Callable[[], str] = lambda: "",
     ) -> Summary:
         """Run the mapping once, as a task does."""
         self.runs += 0 if same_run else 1
         flow = self.flow(direction, kind)
         source, target = (self.crm, self.books) if direction is Direction.TO_BOOKS else (self.books, self.crm)
         run_id = self.ledger.begin_run(
-            company="acme", flow=flow.flow, dag_run_id=f"r{self.runs}", kind=kind.value, direction=direction.value
+            company="acme",
+            flow=flow.flow,
+            dag_run_id=f"r{self.runs}",
+            kind=kind.value,
+            direction=direction.value,
+            reprocess=again is not None,
         )
         side: Side = "crm" if direction is Direction.TO_BOOKS else "books"
-        ref = RunRef(run_id, "acme", flow.flow, self.mapping.mapping, "f1", attempt, side)
+        ref = RunRef(run_id, "acme", flow.flow, self.mapping.mapping, fingerprint, attempt, side)
         return sync_mapping(
             flow,
             self.mapping,
@@ -77,9 +88,11 @@ class Bench:
             target=target,
             ledger=self.ledger,
             run=ref,
-            window=Window(since, None),
+            window=Window(since, until),
             only=only,
+            again=again,
             page_size=page_size,
+            go_on=go_on,
         )
 
 

@@ -20,7 +20,7 @@ from sandbox.quickbooks_online.clock import Clock, answer_time
 from sandbox.quickbooks_online.entities import BY_PATH
 from sandbox.quickbooks_online.errors import Fault
 from sandbox.quickbooks_online.oauth import Answer, OAuth, discovery
-from sandbox.quickbooks_online.options import Options
+from sandbox.quickbooks_online.options import VERIFIER_TOKEN, Options
 from sandbox.quickbooks_online.schema import Entity, Kind
 from sandbox.quickbooks_online.store import Store
 from sandbox.quickbooks_online.throttle import Throttle
@@ -393,5 +393,6 @@ def airflow_connection(base_url: str) -> dict[str, Any]:
             "environment": "custom",
             "base_url": base_url,
             "oauth_url": f"{base_url}/oauth2/v1/tokens/bearer",
+            "verifier_token": VERIFIER_TOKEN,
         },
     }

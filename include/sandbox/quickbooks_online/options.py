@@ -11,6 +11,7 @@ REALM = "9130350000000001"
 CLIENT_ID = "iw-client"
 CLIENT_SECRET = "iw-secret"
 REFRESH_TOKEN = "iw-refresh-0"
+VERIFIER_TOKEN = "sandbox-verifier-token-0123456789"  # what Intuit would sign its webhooks with
 
 
 @dataclass(frozen=True, slots=True)

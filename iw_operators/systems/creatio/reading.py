@@ -65,12 +65,14 @@ class Reading:
         """Yield pages of headers. Records that changed themselves come first, oldest change first, then the others.
 
         Kept in memory: one page, and an id and a stamp of each record of which a line changed.
+
+        Records without a stamp of their own come first, and only where neither `since` nor `after` is given.
         """
         read = reader(view, self._zone)
         since = format_stamp(window.since) if window.since else None
         until = format_stamp(window.until) if window.until else None
         modified = view.definition.modified
-        own = Pages(Query(view.object, read.columns), modified, since, until, page_size)
+        own = Pages(Query(view.object, read.columns), modified, _own_since(window), until, page_size)
         if since is None:
             yield from self._records(read, own)
             return
@@ -100,6 +102,15 @@ class Reading:
                 for some in chunks(_fresh(given, stamps).items(), page_size):
                     if parents := self._parents(read, dict(some), older):
                         yield parents
+
+    def count(self, view: View, window: Window) -> int:
+        """Return how many records themselves changed in the window; one HTTP call."""
+        modified = view.definition.modified
+        bounds = [f"{modified} ge {format_stamp(window.since)}"] if window.since else []
+        bounds += [f"{modified} lt {format_stamp(window.until)}"] if window.until else []
+        columns = Expand(frozenset({KEY}))
+        answer = self._client.read(Query(view.object, columns, tuple(bounds), (KEY,), top=1, count=True))
+        return int(answer.get("@odata.count", len(_rows(answer))))
 
     def scan(self, view: View, since: dt.datetime | None, page_size: int) -> Iterator[Sequence[Record]]:
         """Yield all records, headers only, or those whose own stamp is not older than `since`."""
@@ -205,6 +216,12 @@ class Reading:
                 if rows and (reached < answer.get("@odata.count", 0) or "@odata.nextLink" in answer):
                     further.append((number, replace(query, skip=reached)))
             asked = further
+
+
+def _own_since(window: Window) -> str | None:
+    """Return from when on records' own changes are read."""
+    stamps = [stamp for stamp in (window.since, window.after) if stamp is not None]
+    return format_stamp(max(stamps)) if stamps else None
 
 
 class _Details:

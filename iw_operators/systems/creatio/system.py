@@ -56,6 +56,10 @@ class CreatioSystem:
         """Yield changed records. Deletions are not told of by Creatio. One request when there are none."""
         return self._reading.changes(view, window, page_size)
 
+    def count(self, view: View, window: Window) -> int:
+        """Return how many records themselves changed in the window; one request."""
+        return self._reading.count(view, window)
+
     def complete(self, view: View, records: Sequence[Record]) -> Sequence[Record]:
         """Add lines and facts."""
         return self._reading.complete(view, records)

@@ -52,6 +52,8 @@ class Reader:
     def changes(self, view: View, window: Window) -> Iterator[list[Row]]:
         """Yield rows with since <= changed < until, oldest first, in pages of at most `PAGE`.
 
+        Rows that changed before the window's `after` are left out, deletions are not.
+
         Through the change feed where the window begins less than 30 days ago (one request, deletions included);
         through queries for older windows and when the feed is full. Deletions then come last, from the feed as far
         as it tells: nothing at Intuit tells of deletions of more than 30 days ago, and a full feed shows all of them
@@ -59,22 +61,31 @@ class Reader:
         """
         since = window.since.replace(microsecond=0) if window.since else None
         until = window.until.replace(microsecond=0) if window.until else None
+        after = window.after.replace(microsecond=0) if window.after else None
         recent = since is not None and self.now() - since < FEED
         deleted: list[Row] = []
         if since is not None and (recent or view.definition.deletes):
             begin = since if recent else self.now() - FEED
             feed = self._feed(view, begin)
             if recent and feed is not None and len(feed) < FEED_LIMIT:
-                yield sorted((row for row in feed if _inside(row, since, until)), key=_order)
+                told = (row for row in feed if _inside(row, since, until))
+                yield sorted((r for r in told if is_deleted(r) or _inside(r, after, None)), key=_order)
                 return
             if feed is not None and len(feed) >= FEED_LIMIT:
                 self._cut.add(view.object)
             log.info("reading by query", object=view.object, feed_is_full=recent and feed is not None)
             if feed is not None and view.definition.deletes:
                 deleted = [row for row in self._deletions(view, begin, feed) if _inside(row, since, until)]
-        for page in self.pages(view, since, until):
-            yield [row for row in page if _inside(row, since, until)]
+        begin_at = max(filter(None, (since, after)), default=None)
+        for page in self.pages(view, begin_at, until):
+            yield [row for row in page if _inside(row, begin_at, until)]
         yield sorted(deleted, key=_order)
+
+    def count(self, view: View, window: Window) -> int:
+        """Return how many rows changed in the window, inactive ones included, deleted ones not; one request."""
+        since, until = (edge.replace(microsecond=0) if edge else None for edge in (window.since, window.until))
+        (found,) = self.client.counts([(view.object, _bounds(view, since, until))])
+        return found
 
     def _feed(self, view: View, since: dt.datetime) -> list[Row] | None:
         """Return what the feed tells, None when it does not reach back that far by Intuit's own clock."""
@@ -133,11 +144,7 @@ class Reader:
     def _query(
         self, view: View, since: dt.datetime | None, until: dt.datetime | None, *, order: str, start: int = 1
     ) -> list[Row]:
-        conditions = _with_inactive(view)
-        if since is not None:
-            conditions.append(f"{CHANGED} >= {literal(_iso(since))}")
-        if until is not None:
-            conditions.append(f"{CHANGED} < {literal(_iso(until))}")
+        conditions = _bounds(view, since, until)
         return self.client.rows(view.object, select(view.object, conditions, order=order, start=start, most=self.page))
 
     def by_ids(self, view: View, ids: Collection[str]) -> Iterator[list[Row]]:
@@ -196,6 +203,15 @@ def in_pages(pages: Iterator[list[Row]], size: int) -> Iterator[Sequence[Row]]:
     for page in pages:
         for start in range(0, len(page), size):
             yield page[start : start + size]
+
+
+def _bounds(view: View, since: dt.datetime | None, until: dt.datetime | None) -> list[str]:
+    conditions = _with_inactive(view)
+    if since is not None:
+        conditions.append(f"{CHANGED} >= {literal(_iso(since))}")
+    if until is not None:
+        conditions.append(f"{CHANGED} < {literal(_iso(until))}")
+    return conditions
 
 
 def _with_inactive(view: View) -> list[str]:

@@ -67,6 +67,10 @@ class QuickBooksOnline:
         """
         return self._records(view, self._reader.changes(view, window), page_size)
 
+    def count(self, view: View, window: Window) -> int:
+        """Return how many rows changed in the window; one request."""
+        return self._reader.count(view, window)
+
     def complete(self, view: View, records: Sequence[Record]) -> Sequence[Record]:
         """Return the records as they are: rows come with their lines, and books have no facts."""
         del view  # each record is complete whatever is asked of it

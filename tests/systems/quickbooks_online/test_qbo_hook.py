@@ -80,13 +80,13 @@ def test_what_a_connection_lacks_is_named_as_the_form_names_it(changes: dict[str
 
 
 def test_the_form_has_each_field_that_is_read() -> None:
-    """Every key of the form's extra is one that `Access` knows, with a label; the token is a password field."""
+    """Every key of the form's extra is one that `Access` or the calls read; tokens are password fields."""
     form = yaml.safe_load((FOLDER / "quickbooks_online" / "connection.yaml").read_text())
     fields = form["conn-fields"]
     known = {"realm_id", "refresh_token", "environment", "base_url", "oauth_url", "verify", "ca_file", "allow_http"}
-    assert set(fields) == known | {"connect_timeout", "read_timeout", *QUOTAS}
+    assert set(fields) == known | {"connect_timeout", "read_timeout", "verifier_token", *QUOTAS}
     assert all(field["label"] for field in fields.values())
-    assert fields["refresh_token"]["schema"]["format"] == "password"
+    assert {fields[name]["schema"]["format"] for name in ("refresh_token", "verifier_token")} == {"password"}
     assert form["connection-type"] == QuickBooksOnlineHook.conn_type
 
 

@@ -29,7 +29,13 @@ TABLES = (
     "iw_deed",
     "iw_spec_version",
 )
-PROGRESS = (("done", sa.BigInteger()), ("total", sa.BigInteger()), ("progress_at", stamp), ("reached", stamp))
+PROGRESS = (
+    ("done", sa.BigInteger()),
+    ("total", sa.BigInteger()),
+    ("progress_at", stamp),
+    ("reached", stamp),
+    ("until", stamp),
+)
 
 
 def text(name: str) -> sa.Column[str]:
@@ -56,6 +62,9 @@ def upgrade() -> None:
     """Make the tables and columns."""
     for name, kind in PROGRESS:
         op.add_column("iw_run_mapping", sa.Column(name, kind))
+    op.add_column("iw_run", sa.Column("reprocess", sa.Boolean(), server_default=sa.false(), nullable=False))
+    _index_the_log()
+    op.create_index("iw_run_flow_ix", "iw_run", ["company", "flow", "id"])
     op.create_table(
         "iw_turn",
         text("company"),
@@ -115,6 +124,7 @@ def upgrade() -> None:
         text("mapping"),
         text("side"),
         text("source_id"),
+        identity(),
         text("state"),
         text("action"),
         text("flow"),
@@ -123,7 +133,9 @@ def upgrade() -> None:
         blank("why"),
         blank("advice"),
         blank("field"),
+        sa.Column("awaits", json, nullable=False),
         text("fingerprint"),
+        blank("version"),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="1", nullable=False),
         now("first_at"),
@@ -133,7 +145,8 @@ def upgrade() -> None:
         blank("settled_why"),
         sa.PrimaryKeyConstraint("company", "mapping", "side", "source_id", name="iw_failure_pkey"),
     )
-    op.create_index("iw_failure_state_ix", "iw_failure", ["company", "state", "last_at"])
+    op.create_index("iw_failure_state_ix", "iw_failure", ["company", "state", "last_at", "id"])
+    op.create_index("iw_failure_last_at_ix", "iw_failure", ["company", "last_at", "id"])
     op.create_table(
         "iw_correction",
         text("company"),
@@ -167,6 +180,7 @@ def upgrade() -> None:
         now("queued_at"),
         sa.Column("sent_at", stamp),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("tried_at", stamp),
         blank("error"),
         sa.PrimaryKeyConstraint("id", name="iw_mail_pkey"),
         sa.UniqueConstraint("company", "key", name="iw_mail_company_key_key"),
@@ -183,6 +197,7 @@ def upgrade() -> None:
         text("source_id"),
         blank("label"),
         text("finding"),
+        blank("found_by"),
         blank("target_id"),
         blank("target_label"),
         sa.Column("candidates", json, nullable=False),
@@ -196,6 +211,8 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["company", "run_id"], ["iw_run.company", "iw_run.id"], name="iw_review_run_fkey"),
     )
+    op.create_index("iw_review_run_id_ix", "iw_review", ["run_id", "id"])
+    op.create_index("iw_review_flow_ix", "iw_review", ["company", "flow", "run_id"])
     op.create_table(
         "iw_inbox",
         identity(),
@@ -241,8 +258,26 @@ def upgrade() -> None:
     )
 
 
+def _index_the_log() -> None:
+    """Make the record log searchable by flow, state and code, newest rows first."""
+    op.drop_index("iw_log_id_ix", "iw_log")
+    op.drop_index("iw_log_at_ix", "iw_log")
+    op.create_index("iw_log_at_ix", "iw_log", ["company", "at", "id"])
+    op.create_index("iw_log_flow_ix", "iw_log", ["company", "flow", "at", "id"])
+    op.create_index("iw_log_run_ix", "iw_log", ["run_id", "at", "id"])
+    for column, where in (("action", "action <> 'unchanged'"), ("code", "code <> ''")):
+        keys = ["company", column, "at", "id"]
+        op.create_index(f"iw_log_{column}_ix", "iw_log", keys, postgresql_where=sa.text(where))
+
+
 def downgrade() -> None:
     """Take them away."""
+    for name in ("iw_log_code_ix", "iw_log_action_ix", "iw_log_run_ix", "iw_log_flow_ix", "iw_log_at_ix"):
+        op.drop_index(name, "iw_log")
+    op.create_index("iw_log_at_ix", "iw_log", ["company", "at"])
+    op.create_index("iw_log_id_ix", "iw_log", ["company", "id"])
+    op.drop_column("iw_run", "reprocess")
+    op.drop_index("iw_run_flow_ix", "iw_run")
     for name in TABLES:
         op.drop_table(name)
     for name, _ in PROGRESS:

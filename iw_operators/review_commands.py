@@ -1,0 +1,104 @@
+"""`airflow iw review`: a binding flow's sheet on the command line: shown, exported, decided."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iw_operators.commands import WIDE, _known_flow, _ledger
+from iw_operators.shown import shown
+
+if TYPE_CHECKING:
+    from iw_operators.ledger.reviews import ReviewRow
+    from iw_operators.ledger.store import Ledger
+
+LISTED = 50  # rows that are shown
+
+
+def review(args: Any) -> None:
+    """Show the newest sheet of a binding flow; write it as CSV, read decisions from CSV, approve the exact rows.
+
+    Decides only. What is approved is bound when the waiting task of the flow's run is answered with Approve.
+    """
+    _known_flow(args.company, args.flow)
+    with _ledger(args.company) as ledger:
+        run_id = ledger.latest_review(args.company, args.flow)
+        if run_id is None:
+            raise SystemExit(f"{args.company}.{args.flow} has no review sheet yet; trigger the flow first.")
+        if args.approve:
+            number = ledger.approve_exact(args.company, run_id, by=getpass.getuser())
+            _say(f"{_rows(number)} approved.")
+        if args.import_:
+            _import(ledger, args.company, run_id, Path(args.import_))
+        if args.csv:
+            _export(ledger, run_id, args.csv)
+        if not (args.approve or args.import_ or args.csv):
+            _show(ledger, run_id)
+
+
+def _export(ledger: Ledger, run_id: int, file: str) -> None:
+    from iw_operators.review_sheet import as_csv, every_row
+
+    rows = list(every_row(ledger, run_id))
+    data = as_csv(rows)
+    if file == "-":
+        sys.stdout.writelines([data.decode("utf-8-sig")])
+        return
+    try:
+        Path(file).write_bytes(data)
+    except OSError as error:
+        raise SystemExit(f"{file} cannot be written: {error.strerror}") from None
+    _say(f"{_rows(len(rows))} written to {file}. Fill in `decision` (and `partner`), then --import it.")
+
+
+def _import(ledger: Ledger, company: str, run_id: int, file: Path) -> None:
+    from iw_operators.review_sheet import decided, every_row
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise SystemExit(f"{file} cannot be read: {error.strerror}") from None
+    found = decided(data, {row.id: row for row in every_row(ledger, run_id)})
+    if found.wrong:
+        for wrong in found.wrong:
+            _say(shown(str(wrong)), sys.stderr)
+        raise SystemExit("Nothing was taken from the file.")
+    lines = {choice.id: line for line, choice in found.choices.items()}
+    refused = ledger.decide_review(company, run_id, list(found.choices.values()), by=getpass.getuser())
+    _say(f"{_rows(len(lines) - len(refused))} decided.")
+    for each in refused:
+        _say(shown(f"line {lines[each.id]}: {each.why}"), sys.stderr)
+    if refused:
+        raise SystemExit(1)
+
+
+def _show(ledger: Ledger, run_id: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    for mapping, counts in ledger.review_counts(run_id).items():
+        told = ", ".join(f"{number} {finding} {decision}" for (finding, decision), number in counts.items())
+        _say(f"{mapping}: {told}")
+    rows = ledger.review_rows(run_id, findings=("candidate", "ambiguous"), decisions=("open",), limit=LISTED)
+    table = Table("row", "mapping", "record", "name", "finding", "partner", "why")
+    for row in rows:
+        cells = (str(row.id), row.mapping, row.source_id, row.label, row.finding, _partner(row), row.why)
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+    if rows:
+        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def _partner(row: ReviewRow) -> str:
+    listed = [f"{each.label} ({each.id})" for each in row.candidates[:3]]
+    return f"{row.target_label} ({row.target_id})" if row.target_id else "; ".join(listed)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number} rows"
+
+
+def _say(text: str, stream: Any = None) -> None:
+    print(text, file=stream or sys.stdout)
