@@ -96,10 +96,10 @@ class SiteWorkerProcess:
         """Kill the worker and everything below it, as a power cut does."""
         if self.process is None:
             return
-        family = [*self.tasks(), psutil.Process(self.process.pid)]
-        for process in family:
+        for process in self.tasks():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        self.process.kill()
         self.process.wait()
         self.process = None
 

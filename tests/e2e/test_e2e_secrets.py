@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import sqlalchemy as sa
@@ -83,6 +84,24 @@ def tables(url: str) -> Iterator[tuple[str, str]]:
     engine.dispose()
 
 
+def pages(site: Site) -> Iterator[tuple[str, str]]:
+    """Yield every kind of page of the Integration Manager, as an administrator sees it."""
+    company = ("", "/company", "/records", "/records?state=rejected", "/failures", "/reviews", "/mappings")
+    wanted = ["/page", *(f"/c/{name}{part}" for name in ("acme", "nosecret") for part in company)]
+    wanted += [f"/flow/acme.{FLOW}", "/c/acme/mappings/items", "/c/acme/mappings/items/report.csv"]
+    for path in wanted:
+        answer = site.airflow.request("GET", f"/iwmgr{path}")
+        assert answer.status_code == 200, path
+        yield f"page {path}", answer.text
+
+
+def mails(site: Site) -> str:
+    """Return every mail that was sent, whole."""
+    url = f"{site.stack.sandboxes.url('mail')}/messages"
+    found = httpx.get(url, timeout=30.0).json()
+    return "\n".join(httpx.get(f"{url}/{each['id']}", timeout=30.0).text for each in found)
+
+
 def processes(site: Site) -> str:
     """Return the command line of every process of the stack, as anybody on the machine sees it."""
     lines = []
@@ -109,7 +128,7 @@ def in_debug(site: Site, *arguments: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_no_secret_is_anywhere(site: Site, first: dict[str, Run]) -> None:
-    """Task logs, component logs, metadata (XCom, variables, audit log), ledger, REST answers, commands, processes."""
+    """Task and component logs, metadata (XCom, variables, audit log), ledger, answers, pages, mails, processes."""
     begun = [site.start(FLOW, company=company) for company in ("nopass", "nosecret")]
     assert {site.finish(each).state for each in begun} == {"failed"}
     run = first[FLOW]
@@ -124,6 +143,8 @@ def test_no_secret_is_anywhere(site: Site, first: dict[str, Run]) -> None:
         "variables": json.dumps(site.airflow.get("/variables")),
         "xcom": json.dumps(site.airflow.get(f"{run.path}/taskInstances/~/xcomEntries", params={"limit": 100})),
         "ledger": dump(site.stack.ledger),
+        "mails": mails(site),
+        **dict(pages(site)),
         **dict(tables(site.stack.postgres.url("airflow"))),
         **dict(files(site)),
     }
