@@ -48,7 +48,7 @@ class Run:
     run_id: str
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
-    errors: dict[str, Any] = field(default_factory=dict)
+    xcoms: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -97,6 +97,8 @@ class Scheduler:
             else:
                 self.do(attempt)
             attempt.results = [found for job in attempt.jobs if (found := job.result()) is not None]
+            for found in attempt.results:
+                run.xcoms[task] = found["xcoms"]  # those of the latest try
             good = next((each for each in attempt.results if each["ok"]), None)
             if good is not None:
                 run.results[task] = good["value"]
@@ -108,7 +110,6 @@ class Scheduler:
 
     def _note(self, run: Run, attempt: Attempt) -> None:
         for found in attempt.results:
-            run.errors[attempt.task] = found["error"]
             run.failures.append(found)
             if not found["expected"]:
                 self.unexpected.append(f"{attempt.flow} {attempt.task}: {found['kind']}: {found['message']}")
@@ -127,7 +128,7 @@ class Scheduler:
             "try": number,
             "states": run.states,
             "results": run.results,
-            "errors": run.errors,
+            "xcoms": run.xcoms,
             "params": dict(params),
             "env": self.house.connections(),
             "crash_at": [],

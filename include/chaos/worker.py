@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 from airflow.sdk import DAG
@@ -37,6 +38,7 @@ from iw_operators.systems.quickbooks_online.limiter import Limiter
 
 SPEED: Final = 100.0
 OVERLAP_SECONDS: Final = 0  # nothing looks twice, so that what a window leaves out is lost for good
+AIRFLOWS_OWN: Final = ("AirflowFailException", "AirflowRescheduleException")  # exceptions that tasks raise on purpose
 PRELOAD: Final = (
     "sync",
     "upsert",
@@ -51,25 +53,34 @@ class TaskInstance:
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         self.dag_id = str(job["dag_id"])
+        self.task_id = str(job["task"])
         self.run_id = str(job["run_id"])
         self.try_number = int(job["try"])
         self.states: Mapping[str, str] = job["states"]
         self.results: Mapping[str, Any] = job["results"]
-        self.errors: Mapping[str, Any] = job["errors"]
-        self.error: Any = None
+        self.xcoms: Mapping[str, Mapping[str, Any]] = job["xcoms"]
+        self.pushed: dict[str, Any] = {}
 
     def get_task_states(self, *, run_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
         """Return the states of the run's tasks."""
         return {run_ids[0]: dict(self.states)}
 
+    def get_dag(self, dag_id: str) -> SimpleNamespace:
+        """Return that a DAG is switched on."""
+        return SimpleNamespace(dag_id=dag_id, is_paused=False)
+
+    def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        """Return that a run has ended: they are made one after the other."""
+        del dag_id
+        return "running" if run_id == self.run_id else "success"
+
     def xcom_push(self, *, key: str, value: Any) -> None:
-        """Keep what a task leaves behind when it fails."""
-        del key
-        self.error = value
+        """Keep what a task leaves for those after it."""
+        self.pushed[key] = value
 
     def xcom_pull(self, *, task_ids: str, key: str = "") -> Any:
         """Return what a task has left."""
-        return (self.errors if key else self.results).get(task_ids)
+        return self.xcoms.get(task_ids, {}).get(key) if key else self.results.get(task_ids)
 
 
 def load(mappings: str, batch: int) -> tuple[CompanySpec, dict[str, DAG]]:
@@ -92,17 +103,18 @@ def run(job: Mapping[str, Any], dags: Mapping[str, DAG]) -> dict[str, Any]:
     watch(str(job["points"]), job["crash_at"])
     if plain := job.get("plain"):
         importlib.import_module("chaos.plain").sync(**plain)
-        return {"ok": True, "value": {}}
+        return {"ok": True, "value": {}, "xcoms": {}}
     task: Any = dags[job["flow"]].get_task(job["task"])
     ti = TaskInstance(job)
-    context: Any = {"ti": ti, "run_id": ti.run_id, "params": job["params"]}
+    dag_run = SimpleNamespace(run_type="manual", triggering_user_name=None)
+    context: Any = {"ti": ti, "run_id": ti.run_id, "params": job["params"], "dag": task.dag, "dag_run": dag_run}
     try:
         value = task.poke(context).xcom_value if job["task"] == "ready" else task.execute(context)
     except Exception as error:  # noqa: BLE001  the task's failure is what the parent wants to know
         traceback.print_exc()
         policy = task.retry_policy
         decision = policy.evaluate(error, ti.try_number, policy.retries)
-        expected = isinstance(error, InterWeaveError) or type(error).__name__ == "AirflowFailException"
+        expected = isinstance(error, InterWeaveError) or type(error).__name__ in AIRFLOWS_OWN
         again = decision.action is not RetryAction.FAIL
         code = error.code if isinstance(error, InterWeaveError) else ""
         return {
@@ -112,9 +124,9 @@ def run(job: Mapping[str, Any], dags: Mapping[str, DAG]) -> dict[str, Any]:
             "code": code,
             "message": str(error),
             "expected": expected,
-            "error": ti.error,
+            "xcoms": ti.pushed,
         }
-    return {"ok": True, "value": value}
+    return {"ok": True, "value": value, "xcoms": ti.pushed}
 
 
 def watch(file: str, crash_at: Sequence[str]) -> None:

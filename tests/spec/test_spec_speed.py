@@ -18,7 +18,7 @@ SECONDS = 0.4  # of the 0.6 that building 200 flows may cost, specs included
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with many companies like acme."""
+    """A folder with many companies like acme, with the flows that are written and none besides."""
     root = tmp_path_factory.mktemp("mappings")
     for number in range(COPIES):
         folder = root / f"acme{number}"
@@ -26,6 +26,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         company = folder / "company.yaml"
         text = company.read_text().replace("company: acme\n", f"company: acme{number}\n")
         company.write_text(text.replace("acme_", f"acme{number}_"))
+        for mapping in {*folder.glob("*.yaml")} - {company, folder / "flows.yaml"}:
+            mapping.write_text(f"{mapping.read_text()}utilities: false\n")
     return root
 
 
