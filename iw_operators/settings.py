@@ -7,6 +7,8 @@ The options and their defaults are listed in `iw_operators.provider`; each can b
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import os
 from pathlib import Path
 
 from airflow.sdk.configuration import conf
@@ -16,6 +18,11 @@ from iw_operators.provider import OPTIONS, SECTION
 
 
 def _get(option: str) -> str | None:
+    return os.environ.get(f"AIRFLOW__{SECTION.upper()}__{option.upper()}") or _configured(option)
+
+
+@functools.cache  # asked for several times a flow while a DAG file is read; the configuration does not change
+def _configured(option: str) -> str | None:
     value: str | None = conf.get(SECTION, option, fallback=None)
     return value or OPTIONS[option]["default"]
 

@@ -81,7 +81,7 @@ def _mapped(field: MappedField) -> dict[str, Any]:
     return {
         "crm": _field(field.crm),
         "books": _field(field.books),
-        "owner": field.owner.value,
+        "owner": field.owner,
         "expressions": [field.to_books, field.to_crm],
         "values": _words(field.values),
         "defaults": [field.default_books, field.default_crm],
@@ -105,7 +105,7 @@ def _field(field: FieldDef | None) -> list[Any] | None:
     lookup = field.lookup
     return [
         field.native,
-        field.type.value,
+        field.type,  # as text: `value` of an enumeration is slow, and this is asked for each field of each mapping
         field.length,
         field.scale,
         field.required,

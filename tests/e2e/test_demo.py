@@ -99,6 +99,7 @@ def test_the_tasks_logs_are_json_without_customer_data(folder: Folder) -> None:
     assert_no_customer_data((folder.home / "airflow" / "standalone.log").read_text("utf-8", "replace"))
 
 
+@pytest.mark.long
 @pytest.mark.feature("R1")
 def test_a_run_that_fails_fails_the_demo(folder: Folder) -> None:
     """When the CRM does not accept the password any more, the demo says which flow failed and why, and ends with 1."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +20,7 @@ from local.airflow import REPOSITORY
 from sandbox.creatio import Options as CreatioOptions
 from sandbox.quickbooks_online import Options as QuickBooksOptions
 from tests.e2e.companies import FLOW
-from tests.e2e.running import Run, Site
+from tests.e2e.running import SECOND, Run, Site
 from tests.security.kit import dump
 
 pytestmark = [pytest.mark.e2e, pytest.mark.feature("S6")]
@@ -134,6 +136,8 @@ def test_no_secret_is_anywhere(site: Site, first: dict[str, Run]) -> None:
     run = first[FLOW]
     for company in ("acme", "nosecret"):  # what is switched off is left to `dags test`; else the scheduler takes part
         site.airflow.unpause(f"{company}.{FLOW}", paused=True)
+    site.books.change("Item", site.books.rows("Item")[0], Description=f"Changed {uuid.uuid4().hex}")
+    time.sleep(SECOND)  # so that there is something to log at DEBUG
     shown = {
         "processes": processes(site),
         "dags test at DEBUG": in_debug(site, "dags", "test", f"acme.{FLOW}"),
@@ -150,7 +154,7 @@ def test_no_secret_is_anywhere(site: Site, first: dict[str, Run]) -> None:
     }
     logs = [name for name in shown if name.endswith(".log")]
     assert len(logs) > 5
-    assert "debug" in shown["dags test at DEBUG"].lower()
+    assert "debug" in shown["dags test at DEBUG"].lower(), shown["dags test at DEBUG"]
     for word in ("mapping done", "invalid_client"):  # the net has caught runs that went well and runs that did not
         assert any(word in shown[name] for name in logs)
     for secret in secrets(site):

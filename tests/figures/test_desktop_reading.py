@@ -24,7 +24,7 @@ from sandbox.seed.world import BooksCustomer, BooksInvoice, BooksInvoiceLine, Bo
 from tests.conformance.kit import catalogue
 from tests.figures.noting import Figures
 
-pytestmark = [pytest.mark.figures, pytest.mark.sandbox, pytest.mark.feature("S3")]
+pytestmark = [pytest.mark.figures, pytest.mark.long, pytest.mark.sandbox, pytest.mark.feature("S3")]
 
 CUSTOMERS, INVOICES, LINES = 4_000, 1_000, 4
 DAY = dt.date(2026, 1, 5)

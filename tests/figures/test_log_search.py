@@ -14,7 +14,7 @@ from iw_operators.ledger.search import LogQuery
 from iw_operators.ledger.store import Ledger
 from tests.figures.noting import Figures
 
-pytestmark = [pytest.mark.figures, pytest.mark.ledger, pytest.mark.slow, pytest.mark.feature("R9")]
+pytestmark = [pytest.mark.figures, pytest.mark.long, pytest.mark.ledger, pytest.mark.slow, pytest.mark.feature("R9")]
 
 ROWS, RUNS = 1_000_000, 2_000
 FIRST_PAGE = 300.0  # milliseconds

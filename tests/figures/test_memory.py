@@ -15,7 +15,7 @@ from tests.figures.worker import Order, Report, work
 pytestmark = [pytest.mark.figures, pytest.mark.ledger, pytest.mark.sandbox, pytest.mark.slow]
 
 TO_BOOKS, TO_CRM = "CRAcctOpp2QBCustInv", "QBCustInvoices2CRAcctOpp"
-FEW, MANY, FULL = 1_000, 20_000, 100_000
+FEW, MANY, FULL = 1_000, 10_000, 100_000
 SECONDS = 3_600.0
 
 
@@ -28,7 +28,7 @@ def test_memory_of_many_records(
 
     The peak of a process of its own that makes all of them in the books, brings back what the books filled in, and
     reads all of them once more on both sides. Sandboxes and PostgreSQL are other processes; quotas are off, as they
-    would take hours. `make test` shows it with 20 times as many customers; `make bench` with 100 times, and with 20
+    would take hours. `make test` shows it with 10 times as many customers; `make bench` with 100 times, and with 10
     times as many together with their invoices.
     """
     if len(mappings) > 1 and not figures.full:

@@ -25,7 +25,7 @@ from tests.manager.conftest import (  # noqa: F401  fixtures of this test
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-pytestmark = [pytest.mark.figures, pytest.mark.ledger, pytest.mark.feature("R11")]
+pytestmark = [pytest.mark.figures, pytest.mark.long, pytest.mark.ledger, pytest.mark.feature("R11")]
 
 FLOWS = 500
 RUNS = 100_000
