@@ -14,7 +14,7 @@ ENDED: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
     ("creatio", {"kind": "expire_session"}),
 )
 
-# Points that only flows reach which a person or a call starts; those are killed at there in tests of their own.
+# Points of flows that a person or a call starts, which others come to now and then; tests of their own kill there.
 OF_OTHER_FLOWS: Final = frozenset(
     {"after_begin_review", "after_review_page", "after_end_review", "after_bound", "after_reviewed"}  # Bind
     | {"after_claim"}  # Q

@@ -41,7 +41,7 @@ def test_nothing_twice_nothing_lost(house: House) -> None:
     outcome = Campaign(house, kills=KILLS, seed=SEED, until=time.monotonic() + LONGEST).go()
     assert outcome.verdict.findings() == [], outcome.line
     assert set(outcome.killed_at) == set(listed()), "not killed at some points"
-    assert outcome.reached == set(listed())
+    assert outcome.reached >= set(listed())
     assert outcome.kills >= len(listed())
     assert outcome.faults > 0
     assert outcome.verdict.records > 500
