@@ -7,13 +7,14 @@ Specs with errors are left out here and shown by `interweave_errors.py`, so that
 
 from airflow.sdk import get_parsing_context
 
-from iw_operators.dag import build_dag, flows_of
+from iw_operators.dag import build_dag, flows_of, uncollected
 from iw_operators.maintenance_dags import maintenances_of
 from iw_operators.reports import reports_of
 from iw_operators.settings import mappings_folder
 
 folder, wanted = mappings_folder(__file__), get_parsing_context().dag_id
-flows = flows_of(folder, wanted)
-beside = (*reports_of(flows, folder, wanted), *maintenances_of(flows, folder, wanted))
-for dag in (*map(build_dag, flows), *beside):
-    globals()[dag.dag_id] = dag
+with uncollected():
+    flows = flows_of(folder, wanted)
+    beside = (*reports_of(flows, folder, wanted), *maintenances_of(flows, folder, wanted))
+    for dag in (*map(build_dag, flows), *beside):
+        globals()[dag.dag_id] = dag

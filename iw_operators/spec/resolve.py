@@ -12,7 +12,7 @@ from iw_operators.spec.errors import Path, Problem, listing, suggest
 from iw_operators.spec.expressions import Scope
 from iw_operators.spec.fields import CUSTOM_NAME, WAYS, End, Section, first_by_native, sent, written
 from iw_operators.spec.fields import resolve as resolve_fields
-from iw_operators.spec.fingerprint import BIND_FIELDS, fingerprint
+from iw_operators.spec.fingerprint import BIND_FIELDS
 from iw_operators.spec.models import Company, Direction, MappingSpec, Operations
 from iw_operators.spec.models import Way as WaySpec
 from iw_operators.spec.resolved import MappedField, ResolvedMapping, Side
@@ -136,7 +136,7 @@ class _Work:
         lines = tuple(self._linked(field) for field in self.lines.mapped) if self.lines else ()
         depends = {field.ref_mapping for field in (*fields, *lines) if field.ref_mapping} - {self.spec.mapping}
         spec, around = self.spec, self.around
-        mapping = ResolvedMapping(
+        return ResolvedMapping(
             company=around.company,
             mapping=spec.mapping,
             neutral=self.neutral,
@@ -155,11 +155,9 @@ class _Work:
             fields=fields,
             lines=lines,
             depends=tuple(sorted(depends)),
-            fingerprint="",
             when_gone=gone.table(spec, {"crm": self.crm, "books": self.books}),
             check=spec.check,
         )
-        return mapping.model_copy(update={"fingerprint": fingerprint(mapping)})
 
     def _label(self, side: Side) -> str:
         catalogue, name = (self.around.crm, self.spec.crm) if side == "crm" else (self.around.books, self.spec.books)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Literal
 
@@ -60,10 +61,16 @@ class ResolvedMapping(Model):
     fields: tuple[MappedField, ...]
     lines: tuple[MappedField, ...]
     depends: tuple[str, ...]  # mappings that references go through
-    fingerprint: str
     # Side of the record that is gone -> how -> what happens. What is not listed is held; `propagate` is not in it.
     when_gone: Mapping[Side, Mapping[Kind, Policy]] = {}
     check: Check = Check()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What `spec.fingerprint` makes of the mapping; made when asked for, since building a DAG does not ask."""
+        from iw_operators.spec.fingerprint import fingerprint  # which reads mappings itself
+
+        return fingerprint(self)
 
     def object_of(self, side: Side) -> str:
         """Return the native object's name on one side."""

@@ -117,7 +117,6 @@ def _mapping(company: Company, name: str) -> ResolvedMapping:
         fields=(MappedField(name="name", crm=text, books=text, owner=Owner.CRM),),
         lines=(),
         depends=(),
-        fingerprint=f"f-{name}",
     )
 
 

@@ -108,7 +108,6 @@ def mapping(
         fields=tuple(fields),
         lines=tuple(lines),
         depends=(),
-        fingerprint="0",
     )
 
 
