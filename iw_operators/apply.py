@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from iw_operators.engine.model import Action, Decision, Line, Record, Values
+from iw_operators.engine.model import LINES, Action, Decision, Record, Values, lines_of
 from iw_operators.errors import ConnectionFailure
 from iw_operators.keys import batch_key, write_key
 from iw_operators.ledger.model import Kind, OpenBatch, RunRef
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 OWN: Final = "write_back."  # before the names of fields that hold what the books call the record
 WRITE_BACK_PAGE: Final = 500
-LINES: Final = "lines"
 KEYS_LAST: Final = dt.timedelta(hours=24)  # how long a target is trusted to know a key; vendors who say so say this
 
 _WRITES = (Action.CREATE, Action.UPDATE)
@@ -156,11 +155,10 @@ class Writer:
         reach("before_settling")
         old = dt.datetime.now(dt.UTC) - open_batch.sent_at > KEYS_LAST
         outcomes = settled(self.ends.systems[open_batch.side], batch, old=old)
-        if not back:
-            outcomes = self._decided_by_hand(open_batch, outcomes)
         if back:
             self.ledger.end_batch(open_batch.run, batch, outcomes, open_batch.decisions)
         else:
+            outcomes = self._decided_by_hand(open_batch, outcomes)
             self._end(open_batch.run, batch, outcomes, open_batch.decisions)
         reach("after_settling")
         log.info("settled what was in doubt", mapping=self.run.mapping, writes=len(batch.writes))
@@ -246,8 +244,7 @@ def _in_view(batch: Batch) -> Batch:
 
 
 def _write_in_view(write: Write) -> Write:
-    view, lines = write.view, write.values.get(LINES)
-    rows: tuple[Line, ...] = lines if isinstance(lines, tuple) else ()
+    view, rows = write.view, lines_of(write.values)
     catalogue = view.definition
     names = write.values.keys() - view.fields.keys() - {LINES}
     of_lines = {name for row in rows for name in row} - view.lines.keys()

@@ -50,7 +50,7 @@ def window(
     if run_type == "backfill" and (since or until):
         msg = "A backfill gives each of its runs its own dates; start and end are for a single run."
         raise FixConfiguration(msg, code=WINDOW, advice="Leave start and end empty, or trigger one run with them.")
-    if flow.kind in (FlowKind.DR, FlowKind.DRS):
+    if flow.kind.ranged:
         given = since is not None or until is not None
         since, until = (since, min(until or now, now)) if given else interval
         if since is None:

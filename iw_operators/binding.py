@@ -23,11 +23,10 @@ from iw_operators.engine.review import (
     binding_of,
 )
 from iw_operators.errors import Yielded
-from iw_operators.known import other
 from iw_operators.ledger.reviews import APPROVED, ReviewRow
 from iw_operators.ledger.store import Ledger, RunRef
 from iw_operators.points import reach
-from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
+from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, other
 from iw_operators.sync import Summary, Work
 from iw_operators.systems.base import System, View, Window
 

@@ -1,7 +1,8 @@
 """`airflow iw ...`: the commands that this provider adds to Airflow's command line.
 
-A command is one entry in `get_commands` and one function; what the function needs is imported when it runs, because
-every `airflow` command imports this module.
+A command is one entry in `get_commands` and one function: here what needs the specs alone, the others in
+`iw_operators.commands`. What a function needs is imported when it runs, because every `airflow` command imports this
+module.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from iw_operators.commands.console import count, say, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "markdown", "json")
 FAILURES = ("open", "fixed", "reprocessed", "given up")
 STATES = ("created", "updated", "unchanged", "skipped", "held", "rejected", "unknown")
-WIDE = 200  # columns of a table that goes into a file or pipe
 
 
 def get_commands() -> list[CLICommand]:
@@ -68,9 +70,8 @@ def get_commands() -> list[CLICommand]:
     of_mapping = arg(("mapping",), help="The mapping")
     ids = arg(("ids",), nargs="+", metavar="ID", help="Ids of records in their own system")
     side = arg(("--side",), choices=("crm", "books"), help="Whose records; needed where some of both sides have failed")
-    records = "iw_operators.commands_records"
-    control = "iw_operators.commands_control"
-    here, there, what = "iw_operators.cli", "iw_operators.commands", "iw_operators.explain"
+    here, there = "iw_operators.cli", "iw_operators.commands"
+    ledger, records, control = f"{there}.ledger", f"{there}.records", f"{there}.control"
     commands = (
         command("validate", "Check companies, mappings and flows", f"{here}.validate", company, mappings),
         command(
@@ -83,17 +84,22 @@ def get_commands() -> list[CLICommand]:
             arg(("--versions",), action="store_true", help="The versions under which mappings have been run"),
             arg(("--between",), nargs=2, metavar="VERSION", help="What changed from one version to another"),
         ),
-        command("setup", "Bring the ledger up to date and make the companies' pools", f"{there}.setup"),
+        command("setup", "Bring the ledger up to date and make the companies' pools", f"{ledger}.setup"),
         command(
-            "query-starts", "Show or set from when a flow looks for changes", f"{there}.query_starts", owner, flow, when
+            "query-starts",
+            "Show or set from when a flow looks for changes",
+            f"{ledger}.query_starts",
+            owner,
+            flow,
+            when,
         ),
         command(
             "release",
             "Let records that wait since they were unbound be matched or created anew",
-            f"{there}.release",
+            f"{ledger}.release",
             *held,
         ),
-        command("log", "Show the record log", f"{there}.log", owner, *only),
+        command("log", "Show the record log", f"{ledger}.log", owner, *only),
         command(
             "failed",
             "Show failed records, or write those of a mapping into a CSV file",
@@ -152,7 +158,7 @@ def get_commands() -> list[CLICommand]:
         command(
             "review",
             "Show, export and decide the review sheet of a binding flow",
-            "iw_operators.review_commands.review",
+            f"{there}.review.review",
             owner,
             flow,
             arg(("--csv",), metavar="FILE", help="Write the sheet to this file; - is the terminal"),
@@ -162,12 +168,18 @@ def get_commands() -> list[CLICommand]:
         command(
             "mails",
             "Show the mails of a company: sent, waiting, refused",
-            "iw_operators.commands_mails.mails",
+            f"{there}.mails.mails",
             owner,
             arg(("--unsent",), action="store_true", help="Only those that have not gone"),
             arg(("--limit",), type=int, default=20, help="How many, the newest first (default: 20)"),
         ),
-        command("explain", "Say what an error code or message means, and what to do", f"{what}.explain", code, system),
+        command(
+            "explain",
+            "Say what an error code or message means, and what to do",
+            f"{there}.explain.explain",
+            code,
+            system,
+        ),
     )
     return [GroupCommand(name="iw", help="InterWeave: mappings and flows", subcommands=commands)]
 
@@ -177,14 +189,19 @@ def validate(args: Any) -> None:
     specs, errors = _load(args)
     if errors:
         files = len({error.file for error in errors})
-        _out([*map(str, errors), "", f"{_count(len(errors), 'error')} in {_count(files, 'file')}"])
+        for line in (*errors, "", f"{count(len(errors), 'error')} in {count(files, 'file')}"):
+            say(line)
         raise SystemExit(1)
     mappings = sum(len(spec.mappings) for spec in specs)
     flows = sum(len(spec.written) for spec in specs)
     made = sum(len(spec.flows) for spec in specs) - flows
-    parts = [_company_count(len(specs)), _count(mappings, "mapping"), _count(flows, "flow")]
-    parts += [f"{_count(made, 'utility flow')} made from mappings"] if made else []
-    _out([f"{', '.join(parts)}: no errors"])
+    parts = [
+        "1 company" if len(specs) == 1 else f"{len(specs)} companies",
+        count(mappings, "mapping"),
+        count(flows, "flow"),
+    ]
+    parts += [f"{count(made, 'utility flow')} made from mappings"] if made else []
+    say(f"{', '.join(parts)}: no errors")
 
 
 def report(args: Any) -> None:
@@ -195,10 +212,10 @@ def report(args: Any) -> None:
     from iw_operators.spec import report as reports
 
     if args.versions or args.between:
-        from iw_operators.commands_records import versions
+        from iw_operators.commands.records import versions
 
         if args.company is None:
-            _fail("Versions are a company's: airflow iw report COMPANY --versions")
+            raise SystemExit("Versions are a company's: airflow iw report COMPANY --versions")
         versions(args)
         return
     specs, errors = _load(args)
@@ -210,25 +227,29 @@ def report(args: Any) -> None:
         make = {"csv": reports.as_csv, "markdown": reports.as_markdown, "json": reports.as_json}[args.format]
         sys.stdout.writelines([make(table)])
     if errors:
-        _out(map(str, errors), sys.stderr)
+        for error in errors:
+            say(error, sys.stderr)
         raise SystemExit(1)
 
 
 def _load(args: Any) -> tuple[Sequence[CompanySpec], Sequence[SpecError]]:
     from iw_operators.spec.errors import listing, suggest
+    from iw_operators.spec.folders import companies
     from iw_operators.spec.loader import load_all, load_company
 
     root = _shown(Path(args.mappings) if args.mappings else _default_folder())
     if args.company is None:
         specs, errors = load_all(root)
         if not errors and not specs:
-            _fail(f"{root.as_posix()} holds no company: a folder with company.yaml is expected in it")
+            raise SystemExit(f"{root.as_posix()} holds no company: a folder with company.yaml is expected in it")
         return list(specs.values()), errors
-    known = [entry.name for entry in root.iterdir() if entry.is_dir()] if root.is_dir() else []
+    known = companies(root)
     if args.company not in known:
         hint = suggest(args.company, known)
         end = f"; did you mean {hint}?" if hint else ""
-        _fail(f"{root.as_posix()} holds no company {args.company!r}; there are: {listing(known) or 'none'}{end}")
+        raise SystemExit(
+            f"{root.as_posix()} holds no company {args.company!r}; there are: {listing(known) or 'none'}{end}"
+        )
     spec, errors = load_company(root / args.company)
     return [spec] if spec else [], errors
 
@@ -248,13 +269,12 @@ def _shown(root: Path) -> Path:
 
 
 def _tables(mappings: Sequence[ResolvedMapping]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from iw_operators.spec import report as reports
 
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = terminal()
     for mapping in mappings:
         console.print(Text(reports.title(mapping), style="bold"))
         for note in reports.notes(mapping):
@@ -265,19 +285,3 @@ def _tables(mappings: Sequence[ResolvedMapping]) -> None:
             table.add_row(*(Text(cell) for cell in cells))
         console.print(table)
         console.print()
-
-
-def _out(lines: Any, stream: Any = None) -> None:
-    (stream or sys.stdout).writelines(f"{line}\n" for line in lines)
-
-
-def _fail(message: str) -> None:
-    raise SystemExit(message)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _company_count(number: int) -> str:
-    return "1 company" if number == 1 else f"{number} companies"

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from airflow.sdk import DAG, Param
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from iw_operators import asked, doc, settings, site
-from iw_operators.deadlines import note_missed, told_of
+from iw_operators import asked, deadlines, doc, site
 from iw_operators.errors import FixConfiguration
 from iw_operators.listener import TAG, stop_tags
 from iw_operators.operators.report import ReportOperator
 from iw_operators.operators.sync import SyncOperator
 from iw_operators.pools import pool_name
-from iw_operators.retry import RetryByClass
+from iw_operators.retry import retry_defaults
 from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.errors import SpecError
 from iw_operators.spec.flows import MAINTENANCE_FLOW, REPORT_FLOW
+from iw_operators.spec.folders import companies
 from iw_operators.spec.loader import load_all, load_flow
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
 from iw_operators.timetables import BackfillOnlyTimetable, IntervalTimetable
+from iw_operators.xcoms import READY, REPORT
 
-READY: Final = "ready"
-REPORT: Final = "report"
 NAME_LENGTH: Final = 500  # of a record's full name
 NAMES_LENGTH: Final = 100_000  # of a list of them
 IDS_COUNT: Final = 10_000
 UTILITY: Final = "utility"
 BULK: Final = "bulk"
 BINDING: Final = "binding"
-BINDS: Final = (FlowKind.BIND, FlowKind.BINDS)
-RANGED: Final = (FlowKind.DR, FlowKind.DRS)
 
 
 @contextlib.contextmanager
@@ -65,9 +59,7 @@ def flows_of(root: Path, dag_id: str | None = None) -> list[ResolvedFlow]:
         specs, _ = load_all(root)
         return [flow for spec in specs.values() for flow in spec.flows.values()]
     company, _, name = dag_id.partition(".")
-    if company not in {entry.name for entry in root.iterdir() if entry.is_dir()}:  # and not `..` or the like
-        return []
-    if name in (REPORT_FLOW, MAINTENANCE_FLOW):
+    if company not in companies(root) or name in (REPORT_FLOW, MAINTENANCE_FLOW):
         return []
     found, errors = load_flow(root, company, name)
     if found is None:
@@ -102,12 +94,12 @@ def build_dag(flow: ResolvedFlow) -> DAG:
         max_active_runs=1,
         max_active_tasks=1,
         is_paused_upon_creation=True,
-        deadline=[alert for alert in (_deadline(flow), site.alert(flow)) if alert],
+        deadline=[alert for alert in (deadlines.alert(flow), site.alert(flow)) if alert],
         params=_params(flow),
         default_args=_task_defaults(flow),
         **_schedule(flow),
     )
-    if flow.kind in BINDS:
+    if flow.kind.binds:
         from iw_operators.operators.bind import bind_dag  # only such flows need Airflow's approvals
 
         bind_dag(flow, dag)
@@ -128,23 +120,14 @@ def task_id(mapping: str) -> str:
 
 
 def _task_defaults(flow: ResolvedFlow) -> dict[str, Any]:
-    retries, delay, longest = settings.retries(), settings.retry_delay(), settings.max_retry_delay()
-    return {
-        "owner": flow.company.company,
-        "pool": pool_name(flow.company.company),
-        "weight_rule": "upstream",
-        "retries": retries,
-        "retry_delay": delay,
-        "retry_exponential_backoff": True,
-        "max_retry_delay": longest,
-        "retry_policy": RetryByClass(retries, delay, longest),
-    }
+    company = flow.company.company
+    return {"owner": company, "pool": pool_name(company), "weight_rule": "upstream", **retry_defaults()}
 
 
 def _tags(flow: ResolvedFlow) -> list[str]:
     company, kind = flow.company, flow.kind
     tags = [TAG, company.company, company.environment.value, kind.value, flow.direction.value, *stop_tags(company)]
-    marks = {UTILITY: kind.utility, BULK: kind.bulk, BINDING: kind in BINDS}
+    marks = {UTILITY: kind.utility, BULK: kind.bulk, BINDING: kind.binds}
     return [*tags, *(mark for mark, applies in marks.items() if applies)]
 
 
@@ -157,7 +140,7 @@ def _schedule(flow: ResolvedFlow) -> dict[str, Any]:
             spec.interval_ms, spec.shift_ms, at_once=spec.run_at_start_up, sleep=sleep, time_zone=company.time_zone
         )
         return {"schedule": every, "allowed_run_types": ["scheduled", "manual", "operator_triggered"]}
-    if flow.kind in RANGED:
+    if flow.kind.ranged:
         windows = BackfillOnlyTimetable(spec.window, company.time_zone)
         return {"schedule": windows, "allowed_run_types": ["backfill", "manual"]}
     return {"schedule": None, "allowed_run_types": ["manual", "operator_triggered"]}
@@ -177,7 +160,7 @@ def _params(flow: ResolvedFlow) -> dict[str, Param]:
         }
     if flow.kind is FlowKind.NFS:
         return _several()
-    if flow.kind in BINDS:
+    if flow.kind.binds:
         return _batch_size(flow)
     return {**_window(flow), **_batch_size(flow)} if flow.kind.bulk else {}
 
@@ -212,7 +195,7 @@ def _several() -> dict[str, Param]:
 
 def _window(flow: ResolvedFlow) -> dict[str, Param]:
     zone = f"In {flow.company.time_zone} where no other zone is given."
-    empty = "the run's own dates count" if flow.kind in RANGED else "there is no limit"
+    empty = "the run's own dates count" if flow.kind.ranged else "there is no limit"
     return {
         name: Param(
             None,
@@ -239,14 +222,3 @@ def _batch_size(flow: ResolvedFlow) -> dict[str, Param]:
         description="How many records are read, planned and written together.",
     )
     return {asked.BATCH_SIZE: size}
-
-
-def _deadline(flow: ResolvedFlow) -> DeadlineAlert | None:
-    if flow.spec.deadline_minutes is None:
-        return None
-    return DeadlineAlert(
-        name=f"{flow.spec.deadline_minutes} minutes",
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=dt.timedelta(minutes=flow.spec.deadline_minutes),
-        callback=AsyncCallback(note_missed, kwargs=told_of(flow)),
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from iw_operators import settings
 from iw_operators.spec.models import Company, NotifyMode
@@ -18,12 +20,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+def alert(flow: ResolvedFlow) -> DeadlineAlert | None:
+    """Return what notices that a run of the flow takes too long; None for a flow that may take as long as it does."""
+    minutes = flow.spec.deadline_minutes
+    return None if minutes is None else after(minutes, f"{minutes} minutes", note_missed, told_of(flow))
+
+
+def after(minutes: int, name: str, note: Callable[..., Awaitable[None]], kwargs: Mapping[str, Any]) -> DeadlineAlert:
+    """Return what has the triggerer call `note` for a run that has not ended so long after it was queued."""
+    return DeadlineAlert(
+        name=name,
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=dt.timedelta(minutes=minutes),
+        callback=AsyncCallback(note, kwargs=dict(kwargs)),
+    )
+
+
 def told_of(flow: ResolvedFlow) -> dict[str, Any]:
     """Return what `note_missed` needs to send a mail about a flow, as JSON data; nothing where no mail is wanted."""
     if flow.company.notify.mode is NotifyMode.NONE:
         return {}
-    company = flow.company.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return {"company": company, "flow": flow.flow, "minutes": flow.spec.deadline_minutes}
+    return {"company": flow.company.dumped(), "flow": flow.flow, "minutes": flow.spec.deadline_minutes}
 
 
 async def note_missed(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from iw_operators.spec.models import Direction, FlowKind, Operations
-from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
+from iw_operators.spec.models import FlowKind, Operations
+from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
 
 MAY = {
     Operations.NONE: "nothing",
@@ -116,12 +116,8 @@ def page(flow: ResolvedFlow) -> str:
 
 
 def _systems(flow: ResolvedFlow) -> str:
-    first, source, target = flow.mappings[0], *_sides(flow)
-    return f"{first.label(source)} to {first.label(target)}"
-
-
-def _sides(flow: ResolvedFlow) -> tuple[Side, Side]:
-    return ("crm", "books") if flow.direction is Direction.TO_BOOKS else ("books", "crm")
+    first = flow.mappings[0]
+    return f"{first.label(flow.source)} to {first.label(flow.target)}"
 
 
 def _sentence(text: str) -> str:
@@ -129,7 +125,7 @@ def _sentence(text: str) -> str:
 
 
 def _table(flow: ResolvedFlow) -> str:
-    source, target = _sides(flow)
+    source, target = flow.source, flow.target
     first = flow.mappings[0]
     head = f"| # | Mapping | {first.label(source)} | {first.label(target)} | May | Found again by | Fields |"
     rows = [head, "|---|---|---|---|---|---|---|"]
@@ -164,7 +160,7 @@ def _note(flow: ResolvedFlow) -> str:
 
 def _how(flow: ResolvedFlow) -> str:
     how = HOW[flow.kind]
-    if flow.kind in (FlowKind.DR, FlowKind.DRS):
+    if flow.kind.ranged:
         how += (
             f" Or *Backfill*, then the dates: one run for each {flow.spec.window} ({flow.company.time_zone}), oldest "
             "first, with the first and the last date; windows that have not ended yet are left out. By command:\n```\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -26,11 +27,6 @@ log = structlog.get_logger(__name__)
 
 INDEX_OVERLAP: Final = dt.timedelta(minutes=5)
 INDEX_FORM: Final = "1"  # changes when match keys are made in another way
-
-
-def other(side: Side) -> Side:
-    """Return the opposite side."""
-    return "books" if side == "crm" else "crm"
 
 
 def views(compiled: Compiled) -> tuple[View, View]:
@@ -82,27 +78,25 @@ class Knowledge:
         """
         corrections = self.corrections.of(records)
         own = {record.id: record for record in records if record.id in corrections}
-        records = [corrected(record, corrections.get(record.id)) for record in records]
-        bindings = self.bindings([record.id for record in records])
-        prepared, wants = self.compiled.prepare(records, bindings)
-        candidates, targets = self._partners(prepared, wants, bindings)
-        known = Known(
-            bindings=bindings,
-            targets=targets,
-            unbound=self._left(self.compiled.source, [r.id for r in records if r.id not in bindings]),
-            held_targets=self._held(candidates),
+        prepared, wants, known = self._matched([corrected(record, corrections.get(record.id)) for record in records])
+        known = replace(
+            known,
             references={
                 mapping: self.ledger.references(self.company, mapping, self.compiled.source, sorted(ids))
                 for mapping, ids in wants.references.items()
             },
             lookups={name: self._lookup(name, names) for name, names in wants.lookups.items()},
-            candidates=candidates,
         )
         plan = self.compiled.plan(prepared, known)
         return [explained(each, corrections.get(each.source_id), own.get(each.source_id)) for each in plan]
 
     def review(self, records: Sequence[Record]) -> list[Found]:
         """Return a row for a person for each record that has no binding; reads what matching has to know."""
+        prepared, _, known = self._matched(records)
+        return self.compiled.review(prepared, known)
+
+    def _matched(self, records: Sequence[Record]) -> tuple[Sequence[Prepared], Wants, Known]:
+        """Return the records prepared, what planning wants to know besides, and what matching has to know of them."""
         bindings = self.bindings([record.id for record in records])
         prepared, wants = self.compiled.prepare(records, bindings)
         candidates, targets = self._partners(prepared, wants, bindings)
@@ -113,7 +107,7 @@ class Knowledge:
             held_targets=self._held(candidates),
             candidates=candidates,
         )
-        return self.compiled.review(prepared, known)
+        return prepared, wants, known
 
     def _partners(
         self, prepared: Sequence[Prepared], wants: Wants, bindings: Mapping[str, Binding]

@@ -36,8 +36,6 @@ STOP_TAGS: Final[Mapping[str, StopScheduled]] = {
     "stops after any error": StopScheduled.AFTER_ANY_ERROR,
 }
 
-REPORT: Final = "report"  # a run's last task
-READY: Final = "ready"  # its first
 BEGIN: Final = "begin"  # a maintenance's first
 SWITCHES: Final = {xcoms.PAUSE: True, xcoms.UNPAUSE: False}
 PAUSED: Final = "iw_paused"  # conf of a maintenance's run: the flows that were switched on when it began
@@ -104,9 +102,9 @@ def _end(dag_run: DagRun, dag: Any, session: Session, *, failed: bool = False) -
         if failed and (BEGIN, xcoms.STATE) not in said:
             on = set((dag_run.conf or {}).get(PAUSED, ())) & set(flows_of(session, company))
             _switch(session, on, paused=False, why="the maintenance could not begin")
-    elif failed and (REPORT, xcoms.STATE) not in said:
+    elif failed and (xcoms.REPORT, xcoms.STATE) not in said:
         policies = {STOP_TAGS[tag] for tag in dag.tags if tag in STOP_TAGS}
-        unreachable = (READY, xcoms.UNREACHABLE) in said
+        unreachable = (xcoms.READY, xcoms.UNREACHABLE) in said
         if StopScheduled.AFTER_ANY_ERROR in policies or (policies and unreachable):
             why = f"A run of {dag_run.dag_id} has failed before it could report."
             _switch(session, flows_of(session, company, SCHEDULED), paused=True, why=why)

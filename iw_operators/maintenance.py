@@ -131,18 +131,18 @@ def check_connections(ledger: Ledger, company: str) -> None:
     :raises FixConfiguration: its spec has errors.
     """
     from iw_operators.ledger.own import OwnLedger
-    from iw_operators.operators.runtime import open_side
+    from iw_operators.operators.runtime import letting_go, open_side
     from iw_operators.settings import mappings_folder
     from iw_operators.spec.loader import load_company
-    from iw_operators.spec.resolved import Side
+    from iw_operators.spec.resolved import SIDES
 
     spec, errors = load_company(mappings_folder() / company)
     if spec is None:
         msg = f"The settings of {company} have errors: {errors[0] if errors else 'there are none'}"
         raise FixConfiguration(msg, advice="See airflow iw validate.")
-    sides: tuple[Side, ...] = ("crm", "books")
-    for side in sides:
-        open_side(spec.company, side, OwnLedger.of(ledger, company)).check()
+    with letting_go():
+        for side in SIDES:
+            open_side(spec.company, side, OwnLedger.of(ledger, company)).check()
 
 
 def refuse_in_maintenance(ledger: Ledger, company: str) -> None:

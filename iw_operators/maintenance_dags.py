@@ -8,13 +8,13 @@ from typing import Final
 
 from airflow.sdk import DAG, Param
 
-from iw_operators import settings
+from iw_operators import site
 from iw_operators.listener import BEGIN, MAINTENANCE, TAG
 from iw_operators.operators.maintain import WHY, BeginMaintenance, EndMaintenance, SafeSensor
 from iw_operators.pools import pool_name
-from iw_operators.retry import RetryByClass
+from iw_operators.retry import retry_defaults
 from iw_operators.spec.flows import MAINTENANCE_FLOW
-from iw_operators.spec.loader import load_company
+from iw_operators.spec.folders import company_beside
 from iw_operators.spec.models import Company
 from iw_operators.spec.resolved import ResolvedFlow
 
@@ -42,11 +42,8 @@ def maintenances_of(flows: Iterable[ResolvedFlow], root: Path, dag_id: str | Non
     """
     companies = {flow.company.company: flow.company for flow in flows}
     if dag_id is not None:
-        company, _, name = dag_id.partition(".")
-        if name != MAINTENANCE_FLOW or company not in {entry.name for entry in root.iterdir() if entry.is_dir()}:
-            return
-        spec, _ = load_company(root / company)
-        companies = {company: spec.company} if spec else {}
+        spec = company_beside(root, dag_id, MAINTENANCE_FLOW)
+        companies = {spec.company.company: spec.company} if spec else {}
     yield from map(build_maintenance, companies.values())
 
 
@@ -54,8 +51,7 @@ def build_maintenance(company: Company) -> DAG:
     """Return the DAG. It is switched on from the beginning: it is needed in a hurry."""
     from airflow.providers.standard.operators.hitl import HITLOperator  # what reads this module's names does not wait
 
-    name, worker = company.company, company.worker
-    retries, delay, longest = settings.retries(), settings.retry_delay(), settings.max_retry_delay()
+    name = company.company
     why = Param("", type="string", maxLength=200, title="Why", description="Shown to everybody who meets it.")
     dag = DAG(
         dag_id=f"{name}.{MAINTENANCE_FLOW}",
@@ -68,16 +64,12 @@ def build_maintenance(company: Company) -> DAG:
         is_paused_upon_creation=False,
         params={WHY: why},
         default_args={
-            **({"queue": worker.queue, "executor": worker.executor} if worker else {}),
+            **site.task_options(company),
             "owner": name,
             "pool": pool_name(name),
             "priority_weight": FIRST,
             "weight_rule": "absolute",
-            "retries": retries,
-            "retry_delay": delay,
-            "retry_exponential_backoff": True,
-            "max_retry_delay": longest,
-            "retry_policy": RetryByClass(retries, delay, longest),
+            **retry_defaults(),
         },
     )
     begin = BeginMaintenance(task_id=BEGIN, company=company, dag=dag)

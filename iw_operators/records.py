@@ -113,11 +113,11 @@ def reprocess_flow(spec: CompanySpec, mapping: str, side: Side) -> ResolvedFlow:
 
     :raises FixConfiguration: the company has none; the message says how to get it.
     """
-    way = Direction.TO_BOOKS if side == "crm" else Direction.TO_CRM
     for flow in spec.flows.values():
         named = [each.mapping for each in flow.mappings]
-        if flow.kind is FlowKind.NFS and flow.direction is way and named == [mapping]:
+        if flow.kind is FlowKind.NFS and flow.source == side and named == [mapping]:
             return flow
+    way = Direction.TO_BOOKS if side == "crm" else Direction.TO_CRM
     msg = f"{spec.company.company} has no flow of the kind NFS of mapping {mapping!r} in the direction {way.value}."
     advice = "Let the mapping have its utility flows (`utilities` in the mapping), or write one into flows.yaml."
     raise FixConfiguration(msg, code="iw.no_reprocessing", advice=advice)

@@ -8,16 +8,15 @@ from typing import Final
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 
-from iw_operators import settings
 from iw_operators.listener import DAILY_REPORT, TAG
 from iw_operators.notify.routing import report_kind
 from iw_operators.operators.daily_report import DailyReportOperator
 from iw_operators.pools import pool_name
-from iw_operators.retry import RetryByClass
+from iw_operators.retry import retry_defaults
 from iw_operators.spec.flows import REPORT_FLOW
-from iw_operators.spec.loader import load_company
+from iw_operators.spec.folders import company_beside
 from iw_operators.spec.models import Company
-from iw_operators.spec.resolved import ResolvedFlow
+from iw_operators.spec.resolved import SIDES, ResolvedFlow
 
 TASK: Final = "report"
 
@@ -28,18 +27,15 @@ def reports_of(flows: Iterable[ResolvedFlow], root: Path, dag_id: str | None = N
     :param root: the mappings folder.
     """
     if dag_id is not None:
-        company, _, name = dag_id.partition(".")
-        if name != REPORT_FLOW or company not in {entry.name for entry in root.iterdir() if entry.is_dir()}:
-            return
-        spec, _ = load_company(root / company)
+        spec = company_beside(root, dag_id, REPORT_FLOW)
         flows = spec.flows.values() if spec else ()
     found: dict[str, tuple[Company, Mapping[str, str]]] = {}
     for flow in flows:
         first = flow.mappings[0]
-        found.setdefault(flow.company.company, (flow.company, {side: first.label(side) for side in ("crm", "books")}))
-    for company_, labels in found.values():
-        if report_kind(company_.notify):
-            yield build_report(company_, labels)
+        found.setdefault(flow.company.company, (flow.company, {side: first.label(side) for side in SIDES}))
+    for company, labels in found.values():
+        if report_kind(company.notify):
+            yield build_report(company, labels)
 
 
 def build_report(company: Company, labels: Mapping[str, str]) -> DAG:
@@ -49,8 +45,7 @@ def build_report(company: Company, labels: Mapping[str, str]) -> DAG:
 
     :param labels: what people call the company's systems, by side.
     """
-    at, retries = company.notify.report_at, settings.retries()
-    delay, longest = settings.retry_delay(), settings.max_retry_delay()
+    at = company.notify.report_at
     dag = DAG(
         dag_id=f"{company.company}.{REPORT_FLOW}",
         description="What the flows did in a day, what is still open, what was settled: by e-mail",
@@ -64,15 +59,7 @@ def build_report(company: Company, labels: Mapping[str, str]) -> DAG:
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        default_args={
-            "owner": company.company,
-            "pool": pool_name(company.company),
-            "retries": retries,
-            "retry_delay": delay,
-            "retry_exponential_backoff": True,
-            "max_retry_delay": longest,
-            "retry_policy": RetryByClass(retries, delay, longest),
-        },
+        default_args={"owner": company.company, "pool": pool_name(company.company), **retry_defaults()},
     )
     DailyReportOperator(task_id=TASK, company=company, labels=labels, dag=dag)
     return dag

@@ -11,6 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
+from iw_operators import settings
 from iw_operators.errors import InterWeaveError, RetryLater, SignInAgain, Throttled
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,18 @@ class RetryByClass(RetryPolicy):
                 return RetryDecision.fail(f"{name}: a retry would not help")
             case _:
                 return RetryDecision.default()
+
+
+def retry_defaults() -> dict[str, Any]:
+    """Return the arguments of tasks that make Airflow do so, as the configuration says; it is read anew each time."""
+    retries, delay, longest = settings.retries(), settings.retry_delay(), settings.max_retry_delay()
+    return {
+        "retries": retries,
+        "retry_delay": delay,
+        "retry_exponential_backoff": True,
+        "max_retry_delay": longest,
+        "retry_policy": RetryByClass(retries, delay, longest),
+    }
 
 
 class told:  # noqa: N801  a context manager that reads like a function

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from iw_operators.ledger.reviews import APPROVED, OPEN, REFUSED, Choice, ReviewRow
+from iw_operators.ledger.reviews import APPROVED, OPEN, REFUSED, Choice, Choosable, ReviewRow
 from iw_operators.ledger.store import Ledger
 from iw_operators.record_sheet import Sheet, SheetError, read, write
 from iw_operators.spec.csvsafe import plain, protected
@@ -18,7 +18,7 @@ COLUMNS: Final = (
     *("decision", "by", "why"),
 )
 NEEDED: Final = ("row", "record", "partner", "decision")
-WORDS: Final = {
+WORDS: Final[Mapping[str, Choosable]] = {
     **dict.fromkeys(("approve", "approved", "yes", "y", "ok", "x"), APPROVED),
     **dict.fromkeys(("refuse", "refused", "reject", "rejected", "no", "n"), REFUSED),
     "open": OPEN,
@@ -123,4 +123,4 @@ def _choice(cells: Mapping[str, str], rows: Mapping[int, ReviewRow]) -> Choice |
     if not partner and row.target_id and decision == APPROVED:
         return f"row {number} is approved without a partner"
     changed = partner if partner != row.target_id else ""
-    return Choice(row.id, APPROVED if decision == APPROVED else REFUSED if decision == REFUSED else OPEN, changed)
+    return Choice(row.id, decision, changed)

@@ -7,18 +7,17 @@ no task is there to notice it. A deadline a run does, in the triggerer.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from iw_operators import settings
-from iw_operators.spec.models import Company, NotifyMode
+from iw_operators import deadlines, settings
+from iw_operators.spec.models import Company
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.deadline import DeadlineAlert
+
     from iw_operators.ledger.alarms import Alarm
     from iw_operators.ledger.mails import NewMail
     from iw_operators.ledger.store import Ledger
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ALARM: Final = "connection:worker"
+WORKER: Final = "worker"  # what stands in the place of a side where it is about the worker
+ALARM: Final = f"connection:{WORKER}"
 AWAY: Final = "iw.worker_away"
 
 
@@ -47,13 +47,8 @@ def alert(flow: ResolvedFlow) -> DeadlineAlert | None:
     if company.worker is None:
         return None
     minutes = company.worker.away_minutes
-    told = company.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return DeadlineAlert(
-        name=f"worker away for {minutes} minutes",
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=dt.timedelta(minutes=minutes),
-        callback=AsyncCallback(note_away, kwargs={"company": told, "flow": flow.flow}),
-    )
+    told = {"company": company.dumped(), "flow": flow.flow}
+    return deadlines.after(minutes, f"worker away for {minutes} minutes", note_away, told)
 
 
 async def note_away(context: dict[str, Any], company: Mapping[str, Any], flow: str) -> None:
@@ -103,10 +98,8 @@ def begin_alarm(ledger: Ledger, company: Company, flow: str, dag_run_id: str) ->
     )
 
     def mails(alarm: Alarm) -> list[NewMail]:
-        if company.notify.mode is NotifyMode.NONE:
-            return []
         where = place(company.company, flow, dag_run_id, None)
-        event = ConnectionLost(label(company), "worker", alarm.began_at, why, where)
+        event = ConnectionLost(label(company), WORKER, alarm.began_at, why, where)
         return compose(event, company, settings.templates_folder())
 
     ledger.begin_alarm(company.company, ALARM, why.message, mails)

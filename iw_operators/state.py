@@ -93,7 +93,7 @@ class AirflowSecretState:
 
 
 class MemorySecretState:
-    """State in memory, for scripts and tests: lost with the process, locked between threads."""
+    """State in memory, for a try of a connection, scripts and tests: lost with the process, locked between threads."""
 
     def __init__(self, value: Mapping[str, str] | None = None) -> None:
         self._value = dict(value or {})

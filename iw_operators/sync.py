@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,7 +20,7 @@ from iw_operators.engine.model import Action, Decision, Record
 from iw_operators.engine.problems import PARTNER_GONE
 from iw_operators.errors import Yielded
 from iw_operators.failed import failed_pages, note_version
-from iw_operators.known import Knowledge, other, views
+from iw_operators.known import Knowledge, views
 from iw_operators.ledger.inbox import LATE
 from iw_operators.ledger.store import Ledger, RunRef
 from iw_operators.named import Named, find_one
@@ -27,7 +28,7 @@ from iw_operators.named import pages as named_pages
 from iw_operators.points import reach
 from iw_operators.progress import Progress
 from iw_operators.spec.models import FlowKind, Operations
-from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
+from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side, other
 from iw_operators.sweep import Sweep, deleted
 from iw_operators.systems.base import System, View, Window
 
@@ -178,14 +179,9 @@ class Work:
             yield from self._called(page_size, seen, late=LATE)
         waiting = [each for each in self._waiting() if each not in seen] if self.follows else []
         for start in range(0, len(waiting), page_size):
-            ids = waiting[start : start + page_size]
-            found = self.source.fetch(self.source_view, ids)
-            gone = [each for each in ids if each not in found]
-            bound = self.known.bindings(gone)
-            away = [each for each in gone if each not in bound]
+            once_more, away = self._fetched(waiting[start : start + page_size])
             self.ledger.forget_waiting(self.run.company, self.mapping.mapping, self.run.source, away)
-            failed = self.ledger.failing(self.run.company, self.mapping.mapping, self.run.source, away)
-            if once_more := [*found.values(), *map(deleted, sorted({*bound, *failed}))]:
+            if once_more:
                 yield once_more
         seen.update(waiting)
         for page in self.source.changes(self.source_view, window, page_size):
@@ -208,18 +204,27 @@ class Work:
 
         :param late: only calls that no run has taken up for so long.
         """
-        company, name, side = self.run.company, self.mapping.mapping, self.run.source
         called = self.ledger.claim_calls(self.run, late=late)
         reach("after_claim")
         for start in range(0, len(called), page_size):
             ids = called[start : start + page_size]
             seen.update(ids)
-            found = self.source.fetch(self.source_view, ids)
-            gone = [each for each in ids if each not in found]
-            known = {*self.known.bindings(gone), *self.ledger.failing(company, name, side, gone)}
-            if there := [*found.values(), *map(deleted, sorted(known))]:
+            there, _ = self._fetched(ids)
+            if there:
                 yield there
             self.ledger.end_calls(self.run, ids)
+
+    def _fetched(self, ids: Sequence[str]) -> tuple[list[Record], list[str]]:
+        """Return the source's records with these ids, and the ids of which it has none and that are not bound.
+
+        What the source no longer has, but is bound or has failed, comes as a deleted record.
+        """
+        found = self.source.fetch(self.source_view, ids)
+        gone = [each for each in ids if each not in found]
+        bound = self.known.bindings(gone)
+        away = [each for each in gone if each not in bound]
+        failed = self.ledger.failing(self.run.company, self.mapping.mapping, self.run.source, away)
+        return [*found.values(), *map(deleted, sorted({*bound, *failed}))], away
 
     def _waiting(self) -> list[str]:
         """Return records that can go now, and those that failed under another version of the mapping, once."""
@@ -232,13 +237,15 @@ class Work:
     def page(self, page: Sequence[Record]) -> dict[str, int]:
         """Plan and apply one page; return how many records ended how."""
         bindings = self.known.bindings([record.id for record in page])
+        # What was asked for by id may have the version of its header alone, though a line has changed since.
+        versions = self.follows and bool(self.raw)
         quiet: list[Decision] = []
         todo: list[Record] = []
         for record in page:
             binding = bindings.get(record.id)
             if record.id in self.writer.in_doubt:
                 quiet.append(self.writer.doubt(record))
-            elif self.follows and binding and not record.deleted and record.version == binding.source_version != "":
+            elif versions and binding and not record.deleted and record.version == binding.source_version != "":
                 quiet.append(_same_version(record, binding.target_id))
             else:
                 todo.append(record)
@@ -277,10 +284,7 @@ class Work:
 
 def tally(decisions: Sequence[Decision]) -> dict[str, int]:
     """Count decisions by `Action` value."""
-    counts: dict[str, int] = {}
-    for decision in decisions:
-        counts[decision.action.value] = counts.get(decision.action.value, 0) + 1
-    return counts
+    return dict(Counter(decision.action.value for decision in decisions))
 
 
 def _same_version(record: Record, target_id: str) -> Decision:

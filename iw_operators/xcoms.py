@@ -1,10 +1,14 @@
-"""Names of the XComs by which the tasks of a run, and the scheduler at its end, tell one another what has happened."""
+"""By which names the tasks of a run, and the scheduler at its end, tell one another what has happened: XComs."""
 
 from __future__ import annotations
 
 from typing import Final
 
+READY: Final = "ready"  # a flow's first task
+REPORT: Final = "report"  # its last one
+
 # Of `ready`.
+FIXED: Final = "fixed"  # in its result: what stays as it is for the length of the run (`asked.fixed`)
 SKIPPED: Final = "iw_skipped"  # why the run was skipped
 # The error of a system that could not be reached or signed in to, its side, and the sides that were reached before it.
 UNREACHABLE: Final = "iw_unreachable"

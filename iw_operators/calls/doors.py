@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from iw_operators.errors import FixConfiguration
 from iw_operators.ledger.inbox import Item
-from iw_operators.spec.models import Company, Direction, FlowKind
-from iw_operators.spec.resolved import CompanySpec, Side
+from iw_operators.spec.models import FlowKind
+from iw_operators.spec.resolved import SIDES, CompanySpec, Side
 from iw_operators.systems.calling import Call
 
-SIDES: Final = ("crm", "books")
 KEPT: Final = 30.0  # seconds that what a connection says is used
 AGAIN: Final = 2.0  # seconds after which a wrong signature has it looked up anew: somebody may just have changed it
 
@@ -52,7 +51,7 @@ class Door:
 
 def doors(specs: Iterable[CompanySpec]) -> list[Door]:
     """Return both sides of each company, with the flows of the kind Q that read them."""
-    return [_door(spec, side) for spec in specs for side in ("crm", "books")]
+    return [_door(spec, side) for spec in specs for side in SIDES]
 
 
 def behind(known: Iterable[Door], where: str, side: str) -> list[Door]:
@@ -62,19 +61,14 @@ def behind(known: Iterable[Door], where: str, side: str) -> list[Door]:
 
 
 def _door(spec: CompanySpec, side: Side) -> Door:
-    end = _end(spec.company, side)
-    reads = Direction.TO_BOOKS if side == "crm" else Direction.TO_CRM
+    end = spec.company.endpoint(side)
     targets = tuple(
         Target(flow.flow, mapping.mapping, mapping.object_of(side).casefold())
         for flow in spec.flows.values()
-        if flow.kind is FlowKind.Q and flow.direction is reads
+        if flow.kind is FlowKind.Q and flow.source == side
         for mapping in flow.mappings
     )
     return Door(spec.company.company, side, end.system, end.connection, targets)
-
-
-def _end(company: Company, side: Side) -> Any:
-    return company.crm if side == "crm" else company.books
 
 
 class Connections:

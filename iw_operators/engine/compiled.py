@@ -12,9 +12,9 @@ from iw_operators.engine.compare import Owned
 from iw_operators.engine.create import facts
 from iw_operators.engine.gone import ACTIVE, GoneRules
 from iw_operators.engine.matching import ID_FIELD, Criterion, DefaultNormaliser, Normaliser
-from iw_operators.engine.model import Binding, Candidate, Decision, Line, Record, Value, Values
+from iw_operators.engine.model import LINES, Binding, Candidate, Decision, Line, Record, Value, Values
 from iw_operators.engine.planner import Known, Planner, echo
-from iw_operators.engine.prepare import LINES, RATE, Prepared, Preparer, Wants, delivers_lines
+from iw_operators.engine.prepare import RATE, Prepared, Preparer, Wants, delivers_lines
 from iw_operators.engine.problems import Names
 from iw_operators.engine.review import Found, Reviewer
 from iw_operators.engine.shape import Shape, shape
@@ -24,7 +24,7 @@ from iw_operators.engine.transform import Delivery, Way, delivery
 from iw_operators.errors import FixConfiguration
 from iw_operators.spec.catalogue import FieldDef
 from iw_operators.spec.models import Direction, Operations
-from iw_operators.spec.resolved import ResolvedMapping, Side
+from iw_operators.spec.resolved import ResolvedMapping, Side, other
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +189,6 @@ class Compiled:
 
 def _held_line(sent: Line, held: Line) -> Line:
     return {name: held.get(name, value) if value is not None else None for name, value in sent.items()}
-
-
-def other(side: Side) -> Side:
-    """Return the opposite side."""
-    return "books" if side == "crm" else "crm"
 
 
 def compile_mapping(

@@ -16,22 +16,22 @@ Differences from plain Jinja, all on the safe side:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from jinja2 import TemplateError, Undefined, nodes
 from jinja2.parser import Parser
 
-from iw_operators.engine.model import Line, Scalar, Value, Values
+from iw_operators.engine.model import LINES, Line, Scalar, Value, Values, lines_of
 from iw_operators.engine.sandbox import EMPTY, LARGEST, Empty, EmptyOperand, environment
 from iw_operators.errors import FixConfiguration, FixRecord
+from iw_operators.spec.expressions import chains
 
 __all__ = ["Expression", "ExpressionError", "environment"]
 
 LONGEST: Final = 2_000  # characters of one expression
 DEEPEST: Final = 60  # operations within one another, such as filters after one another
-LINES: Final = "lines"
 HEADER: Final = "header"
 VALUE: Final = "value"
 
@@ -60,7 +60,7 @@ class Expression:
     ) -> None:
         self.source = source
         tree = _parse(source)
-        used = set(_chains(tree))
+        used = set(chains(tree))
         self.fields: tuple[str, ...]
         self.header_fields: tuple[str, ...]
         self.uses_value = False
@@ -110,7 +110,7 @@ class Expression:
             for name, path in self._header_paths:
                 _put(context.setdefault(HEADER, {}), path, header.get(name))
         if self.uses_lines:
-            context[LINES] = [self._line(line) for line in _lines(values.get(LINES))]
+            context[LINES] = [self._line(line) for line in lines_of(values)]
         try:
             result = self._compiled(context)
         except EmptyOperand as error:
@@ -129,10 +129,6 @@ class Expression:
         for name, path in self._line_paths:
             _put(nested, path, line.get(name))
         return nested
-
-
-def _lines(value: Value) -> tuple[Line, ...]:
-    return value if isinstance(value, tuple) else ()
 
 
 def _put(context: dict[str, Any], path: tuple[str, ...], value: Value) -> None:
@@ -227,24 +223,6 @@ def _refused(tree: nodes.Expr) -> str:
         if isinstance(node, nodes.Test) and node.name not in known.tests:
             return f"uses the unknown test {node.name!r}"
     return ""
-
-
-def _chains(tree: nodes.Node) -> Iterable[str]:
-    """Yield each name that is used, with the attributes that follow it."""
-    if isinstance(tree, nodes.Getattr):
-        parts: list[str] = []
-        node: nodes.Node = tree
-        while isinstance(node, nodes.Getattr):
-            parts.append(node.attr)
-            node = node.node
-        if isinstance(node, nodes.Name):
-            yield ".".join([node.name, *reversed(parts)])
-            return
-    if isinstance(tree, nodes.Name):
-        yield tree.name
-        return
-    for child in tree.iter_child_nodes():
-        yield from _chains(child)
 
 
 def _decimal_literals(source: str) -> str:

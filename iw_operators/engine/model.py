@@ -11,12 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Scalar: TypeAlias = bool | int | str | Decimal | dt.date | dt.datetime | None
 Line: TypeAlias = Mapping[str, Scalar]
 Value: TypeAlias = Scalar | tuple[Line, ...]
 Values: TypeAlias = Mapping[str, Value]
+
+LINES: Final = "lines"
+
+
+def lines_of(values: Values) -> tuple[Line, ...]:
+    """Return a record's lines; none where it has none."""
+    lines = values.get(LINES)
+    return lines if isinstance(lines, tuple) else ()
+
+
+def scalar(value: Value) -> Scalar:
+    """Return what is no list of lines; None for one that is."""
+    return None if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)

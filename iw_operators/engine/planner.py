@@ -35,6 +35,7 @@ from iw_operators.engine.problems import (
     TARGET_VOIDED,
     UNBOUND,
     Names,
+    called,
     printable,
     show,
 )
@@ -110,8 +111,7 @@ class Planner:
 
     def label(self, record: Record) -> str:
         """Return what people call a record."""
-        name = record.label or record.values.get(self.label_field)
-        return printable(name) if isinstance(name, str) else ""
+        return label_of(record, self.label_field)
 
     def _match(self, prepared: Sequence[Prepared], page: _Page) -> None:
         known = page.known
@@ -172,7 +172,7 @@ class Planner:
             return Decision(
                 action=Action.HOLD,
                 source_id=record.id,
-                why=f"its partner by {by}, {_name(candidate)}, is no longer in {self.names.target}",
+                why=f"its partner by {by}, {called(candidate)}, is no longer in {self.names.target}",
                 target_id=candidate.id,
                 source_version=record.version,
                 code=TARGET_MISSING,
@@ -183,7 +183,7 @@ class Planner:
             return Decision(
                 action=Action.HOLD,
                 source_id=record.id,
-                why=f"its partner by {by}, {_name(candidate)}, is inactive in {self.names.target}",
+                why=f"its partner by {by}, {called(candidate)}, is inactive in {self.names.target}",
                 source_version=record.version,
                 code=TARGET_INACTIVE,
                 advice=f"Make it active in {self.names.target} if it is meant, or give one of them another name.",
@@ -204,7 +204,7 @@ class Planner:
         return Decision(
             action=Action.HOLD,
             source_id=record.id,
-            why=f"its partner by {by}, {_name(candidate)} in {self.names.target}, {state}",
+            why=f"its partner by {by}, {called(candidate)} in {self.names.target}, {state}",
             source_version=record.version,
             code=TARGET_VOIDED if voided else UNBOUND,
             advice="Release that one (`airflow iw release`), bind the two, or make them differ.",
@@ -212,7 +212,7 @@ class Planner:
         )
 
     def _several(self, record: Record, match: Match) -> Decision:
-        listed = ", ".join(map(_name, match.candidates))
+        listed = ", ".join(map(called, match.candidates))
         count, by = len(match.candidates), way_of(match, self.criteria)
         return Decision(
             action=Action.HOLD,
@@ -231,7 +231,7 @@ class Planner:
             action=Action.HOLD,
             source_id=record.id,
             why=(
-                f"{_name(candidate)} in {self.names.target} agrees in {by}, but belongs to {printable(owner)}"
+                f"{called(candidate)} in {self.names.target} agrees in {by}, but belongs to {printable(owner)}"
                 f" of {self.names.source}"
             ),
             source_version=record.version,
@@ -243,9 +243,9 @@ class Planner:
     def _shared(self, record: Record, candidate: Candidate, others: list[str], winners: list[str], by: str) -> Decision:
         who = ", ".join(printable(each) for each in (winners if len(winners) == 1 else others))
         why = (
-            f"{_name(candidate)} in {self.names.target} agrees in {by}, but {who} names it as its partner"
+            f"{called(candidate)} in {self.names.target} agrees in {by}, but {who} names it as its partner"
             if len(winners) == 1
-            else f"{_name(candidate)} in {self.names.target} agrees in {by} with this record and with {who}"
+            else f"{called(candidate)} in {self.names.target} agrees in {by} with this record and with {who}"
         )
         return Decision(
             action=Action.HOLD,
@@ -335,8 +335,10 @@ def _skip(record: Record, why: str, binding: Binding | None = None) -> Decision:
     )
 
 
-def _name(candidate: Candidate) -> str:
-    return f"{show(candidate.label)} ({printable(candidate.id)})" if candidate.label else printable(candidate.id)
+def label_of(record: Record, field_: str) -> str:
+    """Return what people call a record; `field_` is what has its name where the system gives it no label."""
+    name = record.label or record.values.get(field_)
+    return printable(name) if isinstance(name, str) else ""
 
 
 def way_of(match: Match, criteria: tuple[str, ...]) -> str:

@@ -17,14 +17,13 @@ from iw_operators.engine.matching import (
     full_name_key,
     id_key,
 )
-from iw_operators.engine.model import Line, Record, Scalar, Values
+from iw_operators.engine.model import LINES, Line, Record, Scalar, Values, lines_of
 from iw_operators.engine.problems import AMOUNT_MISMATCH, RATE_MISSING, UNEXPECTED, Bad, Names, Problem, printable
 from iw_operators.engine.totals import Totals
 from iw_operators.engine.transform import PLAIN, Delivery
 from iw_operators.spec.catalogue import ObjectDef
 from iw_operators.spec.resolved import Side
 
-LINES = "lines"
 CURRENCY = "currency"
 RATE = "exchange_rate"
 
@@ -216,12 +215,6 @@ def _want(each: Delivery, value: Scalar, wants: Wants) -> None:
         wants.references.setdefault(each.ref_mapping, set()).add(str(value))
     elif each.is_lookup and isinstance(value, str):
         wants.lookups.setdefault(each.path, set()).add(value)
-
-
-def lines_of(values: Values) -> tuple[Line, ...]:
-    """Return a record's lines; none where it has none."""
-    lines = values.get(LINES)
-    return lines if isinstance(lines, tuple) else ()
 
 
 def line_path(name: str, position: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from iw_operators.engine.model import Await, Value
+from iw_operators.engine.model import Await, Candidate, Value
 from iw_operators.errors import FixRecord
 
 TOO_LONG: Final = "iw.too_long"
@@ -99,6 +99,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(f"\\u{ord(each):04x}" if unicodedata.category(each) in ("Cc", "Cs") else each for each in text)
+
+
+def called(candidate: Candidate) -> str:
+    """Return what messages call a record of the target: its name and its id."""
+    return f"{show(candidate.label)} ({printable(candidate.id)})" if candidate.label else printable(candidate.id)
 
 
 def summary(problems: Sequence[Problem]) -> Problem:

@@ -21,7 +21,7 @@ from iw_operators.engine import matching
 from iw_operators.engine.gone import kind_of
 from iw_operators.engine.matching import ID_FIELD, Match
 from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record, Unbound, Value
-from iw_operators.engine.planner import Known, candidates_of, way_of
+from iw_operators.engine.planner import Known, candidates_of, label_of, way_of
 from iw_operators.engine.prepare import Prepared
 from iw_operators.engine.problems import (
     BOUND_ELSEWHERE,
@@ -29,6 +29,7 @@ from iw_operators.engine.problems import (
     TARGET_MISSING,
     TARGET_VOIDED,
     Names,
+    called,
     printable,
     show,
 )
@@ -79,7 +80,7 @@ class Reviewer:
         return [self._finding(each, known, bound) for each in free]
 
     def _finding(self, prepared: Prepared, known: Known, bound: Mapping[str, str]) -> Found:
-        record, label = prepared.record, self._label(prepared.record)
+        record, label = prepared.record, label_of(prepared.record, self.label_field)
         match = matching.match(record.id, prepared.keys, candidates_of(prepared, known, bound))
         by = way_of(match, self.criteria)
         row = Found(record.id, Finding.NONE, "", label, by if match.candidates else "", candidates=match.candidates)
@@ -92,7 +93,7 @@ class Reviewer:
         if match.taken:
             other = match.taken[0]
             why = (
-                f"{_name(other)} in {self.names.target} agrees in {by}, but belongs to "
+                f"{called(other)} in {self.names.target} agrees in {by}, but belongs to "
                 f"{printable(str(other.bound_to))} of {self.names.source}"
             )
             return replace(row, why=why, candidates=match.taken)
@@ -102,13 +103,13 @@ class Reviewer:
         candidate = match.candidates[0]
         partner = known.targets.get(candidate.id)
         if partner is None or partner.deleted:
-            return replace(row, why=f"{_name(candidate)} is no longer in {self.names.target}", by="", candidates=())
+            return replace(row, why=f"{called(candidate)} is no longer in {self.names.target}", by="", candidates=())
         if partner.voided:
-            return replace(row, why=f"{_name(candidate)} is voided in {self.names.target}", by="")
+            return replace(row, why=f"{called(candidate)} is voided in {self.names.target}", by="")
         row = replace(row, target_id=candidate.id, target_label=candidate.label, finding=Finding.AMBIGUOUS)
         named = partner.values.get(ID_FIELD) if self.source == "books" else None
         if _names_another(named, record.id):
-            why = f"{_name(candidate)} names {printable(str(named))} of {self.names.source} as its partner"
+            why = f"{called(candidate)} names {printable(str(named))} of {self.names.source} as its partner"
             return replace(row, finding=Finding.NONE, why=why, target_id="", target_label="", by="")
         if not partner.active and match.by != matching.ID:
             return replace(row, why=f"agrees in {row.by}, but is inactive in {self.names.target}")
@@ -131,10 +132,6 @@ class Reviewer:
             return f"it has no {prepared.lacking} to look for a partner by"
         how = f" by {' and '.join(self.criteria)}" if self.criteria else ""
         return f"none found in {self.names.target}{how}"
-
-    def _label(self, record: Record) -> str:
-        name = record.label or record.values.get(self.label_field)
-        return printable(name) if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +257,3 @@ def _names_another(named: Value, record_id: str) -> bool:
 
 def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _name(candidate: Candidate) -> str:
-    return f"{show(candidate.label)} ({printable(candidate.id)})" if candidate.label else printable(candidate.id)

@@ -9,8 +9,21 @@ from typing import TypeAlias
 from iw_operators.engine import compare
 from iw_operators.engine.check import missing
 from iw_operators.engine.compare import Outcome, Owned, Same
-from iw_operators.engine.model import Action, Await, Binding, Change, Decision, Line, Record, Scalar, Value, Values
-from iw_operators.engine.prepare import LINES, Prepared, at_line, lines_of
+from iw_operators.engine.model import (
+    LINES,
+    Action,
+    Await,
+    Binding,
+    Change,
+    Decision,
+    Line,
+    Record,
+    Scalar,
+    Value,
+    Values,
+    lines_of,
+)
+from iw_operators.engine.prepare import Prepared, at_line
 from iw_operators.engine.problems import CONFLICT, Bad, Names, Problem, show, summary
 from iw_operators.engine.shape import Shape
 from iw_operators.engine.transform import Delivery

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from iw_operators.engine import money
-from iw_operators.engine.model import Action, Decision, Line, Scalar, Value, Values
+from iw_operators.engine.model import LINES, Action, Decision, Line, Scalar, Value, Values, scalar
 from iw_operators.engine.problems import TOTAL_DIFFERS, TOTAL_MISMATCH, Names, Problem
 
 TOTAL = "total"
-LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +89,12 @@ class Totals:
         stated = decision.source.get(self.total) if self.total else None
         if isinstance(stated, Decimal) and stated:
             return stated
-        return money.expected_total(lines, _scalar(send.get(self.discount)), _scalar(send.get(self.tax)))
+        return money.expected_total(lines, scalar(send.get(self.discount)), scalar(send.get(self.tax)))
 
 
 def _amount(name: str, values: Mapping[str, Scalar], source: Values) -> Decimal | None:
     value: Value = values.get(name, source.get(name)) if name else None
     return value if isinstance(value, Decimal) else None
-
-
-def _scalar(value: Value) -> Scalar:
-    return None if isinstance(value, tuple) else value
 
 
 def _more(totals: Totals, discount: Decimal | None, tax: Decimal | None) -> list[tuple[str, str, Decimal]]:

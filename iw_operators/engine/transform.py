@@ -12,7 +12,7 @@ from iw_operators.engine.check import missing
 from iw_operators.engine.compare import Owned, Same
 from iw_operators.engine.convert import Converter, as_text, converter
 from iw_operators.engine.expressions import Expression, ExpressionError
-from iw_operators.engine.model import Await, Scalar, Value, Values
+from iw_operators.engine.model import Await, Scalar, Value, Values, scalar
 from iw_operators.engine.problems import (
     EXPRESSION,
     LOOKUP_MISSING,
@@ -121,7 +121,7 @@ class Delivery:
         self, expression: Expression, values: Mapping[str, Value], raw: Value, header: Values | None
     ) -> Scalar:
         try:
-            return _scalar(expression.evaluate(values, raw, header))
+            return scalar(expression.evaluate(values, raw, header))
         except ExpressionError as error:
             message = f"{self.path}: the expression `{expression.source}` fails: {printable(str(error))}"
             advice = f"Correct the record in {self._names.source}, or the expression in the mapping."
@@ -168,10 +168,6 @@ class Delivery:
     def missing(self, path: str = "") -> Problem:
         """Return the problem of a required field without a value."""
         return missing(path or self.path, self._names)
-
-
-def _scalar(value: Value) -> Scalar:
-    return None if isinstance(value, tuple) else value
 
 
 def delivery(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from iw_operators.engine.model import Action
 from iw_operators.ledger.database import Database
+from iw_operators.ledger.failures import FAILING, GIVEN_UP, SETTLED
 from iw_operators.ledger.flow_tables import failure
-from iw_operators.ledger.runs import TELLING
+from iw_operators.ledger.runs import RANK, TELLING
 from iw_operators.ledger.tables import log, run
 
 _f, _l, _r = failure.c, log.c, run.c
+T = TypeVar("T")
+
 LONGEST_RUN: Final = dt.timedelta(days=60)  # runs that began earlier are not looked for
-FAILING: Final = (Action.REJECT.value, Action.HOLD.value, Action.UNKNOWN.value)
-SETTLED: Final = ("fixed", "reprocessed", "given up")
+DONE_WITH: Final = (*SETTLED, GIVEN_UP)  # by a run or by a person
 _OF_RECORD: Final = ("mapping", "side", "source_id", "label", "action", "code", "why", "advice", "field", "last_at")
 
 
@@ -89,13 +90,13 @@ class Activity(Database):
         news = sa.and_(_f.run_id == run_id, _f.state == "open", sa.not_(_waits()), sa.or_(_f.attempts == 1, another))
         query = sa.select(*_record(), sa.func.count().over().label("number")).where(_f.company == company, news)
         query = query.order_by(_f.mapping, _f.id).limit(limit)
-        return self._read(lambda c: _with_number(c, query))
+        return self._read(lambda c: _with_number(c, query, FailedRecord))
 
     def still_open(self, company: str, *, limit: int) -> tuple[list[FailedRecord], int]:
         """Return records whose last attempt failed, the latest first, and how many there are."""
         query = sa.select(*_record(), sa.func.count().over().label("number"))
         query = query.where(_f.company == company, _f.state == "open").order_by(_f.last_at.desc(), _f.id.desc())
-        return self._read(lambda c: _with_number(c, query.limit(limit)))
+        return self._read(lambda c: _with_number(c, query.limit(limit), FailedRecord))
 
     def settled(
         self, company: str, since: dt.datetime, until: dt.datetime, *, limit: int
@@ -104,16 +105,11 @@ class Activity(Database):
         columns = (_f.mapping, _f.source_id, _f.label, _f.state, _f.settled_by, _f.settled_why, _f.settled_at)
         query = (
             sa.select(*columns, sa.func.count().over())
-            .where(_f.company == company, _f.state.in_(SETTLED), _f.settled_at >= since, _f.settled_at < until)
+            .where(_f.company == company, _f.state.in_(DONE_WITH), _f.settled_at >= since, _f.settled_at < until)
             .order_by(_f.settled_at, _f.id)
             .limit(limit)
         )
-
-        def work(connection: Connection) -> tuple[list[SettledRecord], int]:
-            rows = connection.execute(query).all()
-            return [SettledRecord(*row[:-1]) for row in rows], rows[0][-1] if rows else 0
-
-        return self._read(work)
+        return self._read(lambda c: _with_number(c, query, SettledRecord))
 
     def activity(self, company: str, since: dt.datetime, until: dt.datetime) -> list[FlowActivity]:
         """Return what each flow did whose runs ended in a time, or are at work; by the flow's id."""
@@ -124,9 +120,8 @@ class Activity(Database):
             sa.or_(sa.and_(_r.ended_at >= since, _r.ended_at < until), _r.state == "running"),
         )
         runs = sa.select(_r.flow, _r.state, sa.func.count()).where(*here).group_by(_r.flow, _r.state)
-        rank = sa.case({action.value: place for place, action in enumerate(TELLING)}, value=_l.action)
         telling = (
-            sa.select(_l.run_id, sa.func.min(rank).label("place"))
+            sa.select(_l.run_id, sa.func.min(RANK).label("place"))
             .where(_l.company == company, _l.standing.in_(("counted", "earlier")))
             .where(_l.run_id.in_(sa.select(_r.id).where(*here)))
             .group_by(_l.run_id, _l.mapping, _l.source_id)
@@ -165,6 +160,7 @@ def _record() -> list[sa.ColumnElement[Any]]:
     return [*(_f[name] for name in _OF_RECORD), _waits().label("waits")]
 
 
-def _with_number(connection: Connection, query: sa.Select[Any]) -> tuple[list[FailedRecord], int]:
+def _with_number(connection: Connection, query: sa.Select[Any], make: Callable[..., T]) -> tuple[list[T], int]:
+    """Return the rows, each as `make` makes it of all but its last column, and that column: how many there are."""
     rows = connection.execute(query).all()
-    return [FailedRecord(*row[:-1]) for row in rows], rows[0][-1] if rows else 0
+    return [make(*row[:-1]) for row in rows], rows[0][-1] if rows else 0

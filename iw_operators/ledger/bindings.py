@@ -15,10 +15,10 @@ from iw_operators.errors import StopFlow
 from iw_operators.ledger.bulk import insert_rows, rows_of
 from iw_operators.ledger.codec import decode_values, encode_values, identifier
 from iw_operators.ledger.database import Database, among
-from iw_operators.ledger.model import PendingWriteBack, other
+from iw_operators.ledger.model import PendingWriteBack
 from iw_operators.ledger.tables import binding
 from iw_operators.ledger.tombstones import next_generation, settle
-from iw_operators.spec.resolved import Side
+from iw_operators.spec.resolved import Side, other
 
 _b = binding.c
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 
 from iw_operators.errors import ConnectionFailure, FixConfiguration, InterWeaveError, StopFlow
-from iw_operators.ledger.codec import can_be_stored
+from iw_operators.ledger.codec import can_be_stored, storable
 
 log = structlog.get_logger(__name__)
 
@@ -230,3 +230,13 @@ def among(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElem
     """
     there = [value for value in values if can_be_stored(value)]
     return column == sa.any_(sa.bindparam(None, there, type_=ARRAY(sa.Text)))
+
+
+def mentioning(text: str, places: Iterable[sa.ColumnElement[str]]) -> sa.ColumnElement[bool]:
+    """Return the condition that one of the columns holds a text, whatever its case."""
+    return sa.or_(*(place.icontains(storable(text), autoescape=True) for place in places))
+
+
+def alone(connection: Connection, name: str) -> None:
+    """Wait until no other transaction holds the lock `name`, and hold it until this one ends."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"iw:{name}", 0))))

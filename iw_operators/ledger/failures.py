@@ -21,7 +21,7 @@ from iw_operators.engine.model import Action, Await
 from iw_operators.ledger.bulk import insert_rows, rows_of
 from iw_operators.ledger.codec import decode_awaits, storable
 from iw_operators.ledger.corrections import drop_corrections
-from iw_operators.ledger.database import Database, among
+from iw_operators.ledger.database import Database, among, mentioning
 from iw_operators.ledger.deeds import add_deed
 from iw_operators.ledger.flow_tables import correction, failure
 from iw_operators.ledger.model import Cursor
@@ -138,7 +138,7 @@ class Failures(Database):
             query = query.where(among(_f.source_id, list(ids)))
         if text:
             places = (_f.label, _f.source_id, _f.why, _f.code)
-            query = query.where(sa.or_(*(place.icontains(storable(text), autoescape=True) for place in places)))
+            query = query.where(mentioning(text, places))
         if before is not None:
             query = query.where(sa.tuple_(_f.last_at, _f.id) < sa.tuple_(before.at, before.id))
         query = query.order_by(_f.last_at.desc(), _f.id.desc()).limit(limit)

@@ -14,9 +14,8 @@ from iw_operators.engine.model import Candidate
 from iw_operators.ledger.bulk import insert_rows
 from iw_operators.ledger.codec import identifier, storable
 from iw_operators.ledger.database import Database, among
-from iw_operators.ledger.model import other
 from iw_operators.ledger.tables import binding, index_key, index_state
-from iw_operators.spec.resolved import Side
+from iw_operators.spec.resolved import Side, other
 
 LONGEST_KEY = 500  # bytes; PostgreSQL's indexes take entries of a third of a page only
 

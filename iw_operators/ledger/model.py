@@ -14,11 +14,6 @@ from iw_operators.systems.base import Batch, Op, Result, View, Write
 Kind = Literal["record", "write_back"]
 
 
-def other(side: Side) -> Side:
-    """Return the opposite side."""
-    return "books" if side == "crm" else "crm"
-
-
 @dataclass(frozen=True, slots=True)
 class RunRef:
     """Who writes: one attempt of one mapping in one run. `source` is the side that records are read from."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from iw_operators.ledger.database import Database
-from iw_operators.ledger.tables import run_mapping
+from iw_operators.ledger.tables import of_attempt, run_mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,7 @@ class LoadProgress(Database):
         """Keep how far an attempt has come."""
         change = (
             sa.update(run_mapping)
-            .where(
-                run_mapping.c.run_id == run_id,
-                run_mapping.c.mapping == mapping,
-                run_mapping.c.attempt == attempt,
-            )
+            .where(of_attempt(run_id, mapping, attempt))
             .values(reached=load.reached, done=load.done, total=load.total, until=load.until, progress_at=sa.func.now())
         )
 

@@ -24,12 +24,12 @@ from iw_operators.ledger.codec import (
     identifier,
     storable,
 )
-from iw_operators.ledger.database import Database, among
+from iw_operators.ledger.database import Database, alone, among, mentioning
 from iw_operators.ledger.deeds import add_deed
 from iw_operators.ledger.flow_tables import review
-from iw_operators.ledger.model import RunRef, other
+from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.tables import binding, index_key
-from iw_operators.spec.resolved import Side
+from iw_operators.spec.resolved import Side, other
 
 _r = review.c
 
@@ -184,7 +184,7 @@ class Reviews(Database):
             query = query.where(_r.decision.in_(decisions))
         if text:
             places = (_r.source_id, _r.label, _r.target_id, _r.target_label)
-            query = query.where(sa.or_(*(place.icontains(storable(text), autoescape=True) for place in places)))
+            query = query.where(mentioning(text, places))
         query = query.order_by(_r.id).limit(limit)
         return self._read(lambda c: [_row(row) for row in c.execute(query).mappings()])
 
@@ -200,7 +200,7 @@ class Reviews(Database):
         latest = {each.id: each for each in choices}
 
         def work(connection: Connection) -> list[Refusal]:
-            _alone(connection, run_id)
+            alone(connection, f"review:{run_id}")
             query = sa.select(review).where(_r.company == company, _r.run_id == run_id, _r.id.in_(list(latest)))
             rows = {row["id"]: row for row in connection.execute(query.with_for_update()).mappings()}
             taken = _taken(connection, company, run_id, [*latest.values()], rows)
@@ -229,7 +229,7 @@ class Reviews(Database):
         approved = sa.update(review).where(*here, _r.target_id != "", sa.not_(rival))
 
         def work(connection: Connection) -> int:
-            _alone(connection, run_id)
+            alone(connection, f"review:{run_id}")
             done = connection.execute(approved.values(decision=APPROVED, by=storable(by), at=sa.func.now()))
             add_deed(connection, company, by, "approved exact matches", f"run {run_id}", {"rows": done.rowcount})
             return int(done.rowcount)
@@ -242,7 +242,7 @@ class Reviews(Database):
         refused = sa.update(review).where(*here).values(decision=REFUSED, by=storable(by), at=sa.func.now())
 
         def work(connection: Connection) -> int:
-            _alone(connection, run_id)
+            alone(connection, f"review:{run_id}")
             done = connection.execute(refused)
             add_deed(connection, company, by, "refused a review sheet", f"run {run_id}", {"rows": done.rowcount})
             return int(done.rowcount)
@@ -268,11 +268,6 @@ _CHANGED: Final = ("id", "decision", "by", "target_id", "target_label")
 def _row(row: Mapping[Any, Any]) -> ReviewRow:
     values = {name: row[name] for name in ReviewRow.__slots__}
     return ReviewRow(**{**values, "candidates": decode_candidates(row["candidates"])})
-
-
-def _alone(connection: Connection, run_id: int) -> None:
-    """Let one decision about a sheet be made after the other."""
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"iw:review:{run_id}", 0))))
 
 
 def _taken(

@@ -15,7 +15,7 @@ from iw_operators.ledger.codec import storable
 from iw_operators.ledger.database import Database
 from iw_operators.ledger.failures import note_left_stale
 from iw_operators.ledger.model import MappingSummary
-from iw_operators.ledger.tables import binding, log, run, run_mapping
+from iw_operators.ledger.tables import binding, log, of_attempt, run, run_mapping
 
 Moment = dt.datetime | None
 
@@ -29,6 +29,7 @@ TELLING = (
     Action.SKIP,
     Action.UNCHANGED,
 )
+RANK = sa.case({action.value: place for place, action in enumerate(TELLING)}, value=log.c.action)  # place in it
 
 
 class Runs(Database):
@@ -128,11 +129,7 @@ class Runs(Database):
             counts: dict[str, int] = {action.value: found[action.value] for action in Action if action.value in found}
             connection.execute(
                 sa.update(run_mapping)
-                .where(
-                    run_mapping.c.run_id == run_id,
-                    run_mapping.c.mapping == mapping,
-                    run_mapping.c.attempt == attempt,
-                )
+                .where(of_attempt(run_id, mapping, attempt))
                 .values(read=read, counts=counts, balanced=sum(counts.values()) == read, ended_at=sa.func.now())
             )
             note_left_stale(connection, run_id, mapping, attempt)
@@ -166,9 +163,8 @@ class Runs(Database):
 
         Each source record counts once, over all attempts, with its most telling row.
         """
-        rank = sa.case({action.value: place for place, action in enumerate(TELLING)}, value=log.c.action)
         telling = (
-            sa.select(log.c.mapping, sa.func.min(rank).label("place"))
+            sa.select(log.c.mapping, sa.func.min(RANK).label("place"))
             .where(log.c.run_id == run_id, log.c.standing.in_(("counted", "earlier")))
             .group_by(log.c.mapping, log.c.source_id)
             .subquery()

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Action
-from iw_operators.ledger.codec import can_be_stored, decode_awaits, decode_candidates, decode_changes, storable
-from iw_operators.ledger.database import Database
+from iw_operators.ledger.codec import can_be_stored, decode_awaits, decode_candidates, decode_changes
+from iw_operators.ledger.database import Database, mentioning
 from iw_operators.ledger.model import Cursor, LogRow
 from iw_operators.ledger.tables import log
 from iw_operators.spec.resolved import Side
@@ -90,7 +90,7 @@ class LogQuery:
             found.append(_l.action == str(self.action))
         if self.text:
             places = (_l.label, _l.source_id, _l.target_id, _l.why, _l.code)
-            found.append(sa.or_(*(place.icontains(storable(self.text), autoescape=True) for place in places)))
+            found.append(mentioning(self.text, places))
         return found
 
     @property

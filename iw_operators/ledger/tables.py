@@ -115,6 +115,13 @@ run_mapping = sa.Table(
     of_run("iw_run_mapping"),
 )
 
+
+def of_attempt(run_id: int, mapping: str, attempt: int) -> sa.ColumnElement[bool]:
+    """Return the condition for one attempt's row of `run_mapping`."""
+    row = run_mapping.c
+    return sa.and_(row.run_id == run_id, row.mapping == mapping, row.attempt == attempt)
+
+
 query_start = sa.Table(
     "iw_query_start",
     metadata,

@@ -15,9 +15,8 @@ from sqlalchemy.engine import Connection
 
 from iw_operators.engine.model import Decision, Unbound
 from iw_operators.ledger.database import Database, among
-from iw_operators.ledger.model import other
 from iw_operators.ledger.tables import binding, index_key, tombstone, waiting
-from iw_operators.spec.resolved import Side
+from iw_operators.spec.resolved import SIDES, Side, other
 
 _t = tombstone.c
 _b = binding.c
@@ -149,7 +148,7 @@ def _take_away(connection: Connection, company: str, mapping: str, rows: Sequenc
         },
     )
     connection.execute(again, left)
-    for side in ("crm", "books"):
+    for side in SIDES:
         # What is deleted is found under no key any more; not every system would tell the index of it.
         ids = [str(row[f"{side}_id"]) for row in left if row["side"] == side and row["kind"] == DELETED]
         i = index_key.c

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from iw_operators.errors import RetryLater
-from iw_operators.ledger.database import Database
+from iw_operators.ledger.database import Database, alone
 from iw_operators.ledger.flow_tables import turn, turn_history
 
 LEASE: Final = 45.0  # seconds without a sign of life, after which a turn is free again
@@ -105,8 +105,7 @@ class Turns(Database):
         me = _is(company, flow, dag_run_id)
 
         def work(connection: Connection) -> Turn:
-            lock = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"iw:turn:{company}", 0)))
-            connection.execute(lock)
+            alone(connection, f"turn:{company}")
             _drop_dead(connection, company, lease, but=me)
             mine, others = None, []
             for row in connection.execute(sa.select(turn).where(turn.c.company == company)):

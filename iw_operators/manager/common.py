@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import HTTPException, Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from iw_operators.manager import render, security, world
 from iw_operators.manager.reading import Reading
 from iw_operators.manager.security import Access
 from iw_operators.spec.models import Company
-from iw_operators.spec.resolved import CompanySpec, ResolvedFlow
+from iw_operators.spec.resolved import SIDES, CompanySpec, ResolvedFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class Lasting:
 
 def lasting(here: Place, alarms: Mapping[str, tuple[dt.datetime, str]]) -> list[Lasting]:
     """Return what is wrong in a company, as people say it; of flows, those that the person may see."""
-    labels = next(({"crm": m.crm_label, "books": m.books_label} for m in here.spec.mappings.values()), {})
+    first = next(iter(here.spec.mappings.values()), None)
+    labels: dict[str, str] = {side: first.label(side) for side in SIDES} if first else {}
     found = []
     for key, (since, detail) in sorted(alarms.items()):
         kind, _, name = key.partition(":")
@@ -137,6 +138,12 @@ def then(
     query["said"] = security.seal(message, kind)
     where = f"{render.roots(request)['base']}{path}?{urlencode(query)}"
     return RedirectResponse(f"{where}#{fragment}" if fragment else where, status_code=303)
+
+
+def csv_file(data: bytes | str, name: str) -> Response:
+    """Return a file to be kept under a name."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def moment_of(text: str, here: Place, what: str) -> dt.datetime:

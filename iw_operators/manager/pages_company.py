@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,11 +14,11 @@ from iw_operators import control
 from iw_operators.errors import InterWeaveError
 from iw_operators.ledger.deeds import Deed
 from iw_operators.manager import live, render, testing, world
-from iw_operators.manager.common import Place, lasting, must_operate, place, reading, show, then
+from iw_operators.manager.common import Place, csv_file, lasting, must_operate, place, reading, show, then
 from iw_operators.manager.security import Access, AccessDep, genuine
 from iw_operators.spec import differences, report
 from iw_operators.spec.models import Endpoint
-from iw_operators.spec.resolved import ResolvedMapping, Side
+from iw_operators.spec.resolved import SIDES, ResolvedMapping, Side
 
 router = APIRouter()
 FORM = [Depends(genuine)]
@@ -86,8 +87,8 @@ def _parts(request: Request, here: Place, who: Access, session: Any) -> dict[str
 def _connections(here: Place) -> list[Connected]:
     first = next(iter(here.spec.mappings.values()), None)
     found: list[Connected] = []
-    sides: tuple[tuple[Side, Endpoint], ...] = (("crm", here.company.crm), ("books", here.company.books))
-    for side, endpoint in sides:
+    for side in SIDES:
+        endpoint = here.company.endpoint(side)
         tests = world.ledger().deeds(here.name, subject=testing.subject(endpoint.connection), limit=1)
         found.append(
             Connected(
@@ -106,7 +107,7 @@ def test_connection(request: Request, company: str, side: Side, who: AccessDep, 
     """Try a connection, in the background; the page shows how it went."""
     here = place(who, company)
     must_operate(who, here.dag_ids)
-    endpoint = here.company.crm if side == "crm" else here.company.books
+    endpoint = here.company.endpoint(side)
     if testing.begin(here.name, endpoint.connection):
         after.add_task(testing.run, here.name, endpoint.connection, who.name)
     return then(request, f"/c/{here.name}/company", f"{endpoint.connection} is being tested.")
@@ -152,13 +153,18 @@ def _visible(here: Place) -> dict[str, ResolvedMapping]:
     return {name: each for name, each in here.spec.mappings.items() if name in used or not here.hidden}
 
 
+def _mapping(here: Place, name: str) -> ResolvedMapping:
+    found = _visible(here).get(name)
+    if found is None:
+        raise HTTPException(404, "There is no such mapping, or you may not see it.")
+    return found
+
+
 @router.get("/c/{company}/mappings")
 def mappings(request: Request, company: str, who: AccessDep) -> HTMLResponse:
     """List a company's mappings."""
     here = place(who, company)
-    counts: dict[str, int] = {}
-    for version in world.ledger().versions(here.name):
-        counts[version.mapping] = counts.get(version.mapping, 0) + 1
+    counts = Counter(version.mapping for version in world.ledger().versions(here.name))
     found = _visible(here)
     titles = {
         name: report.title(each).partition(": ")[2].rpartition(", fingerprint")[0] for name, each in found.items()
@@ -172,9 +178,7 @@ def mapping(
 ) -> HTMLResponse:
     """Show a mapping's report, and what changed between two of its versions."""
     here = place(who, company)
-    found = _visible(here).get(mapping)
-    if found is None:
-        raise HTTPException(404, "There is no such mapping, or you may not see it.")
+    found = _mapping(here, mapping)
     versions = world.ledger().versions(here.name, mapping)
     snapshots: dict[str, Any] = {version.fingerprint: version.report for version in versions}
     snapshots[NOW] = differences.snapshot(found)
@@ -201,12 +205,5 @@ def mapping(
 @router.get("/c/{company}/mappings/{mapping}/report.csv")
 def mapping_csv(company: str, mapping: str, who: AccessDep) -> Response:
     """Return a mapping's report as CSV."""
-    found = _visible(place(who, company)).get(mapping)
-    if found is None:
-        raise HTTPException(404, "There is no such mapping, or you may not see it.")
-    name = f"{company}-{mapping}-{found.fingerprint[:12]}.csv"
-    return Response(
-        report.as_csv(report.rows(found)),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    found = _mapping(place(who, company), mapping)
+    return csv_file(report.as_csv(report.rows(found)), f"{company}-{mapping}-{found.fingerprint[:12]}.csv")

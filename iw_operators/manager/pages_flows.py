@@ -251,7 +251,7 @@ def run(
     """Run a flow once, now: with a date range, with names of records, or as it is."""
     here, wanted = flow_of(who, dag_id)
     conf: dict[str, Any] = {}
-    if wanted.kind in (FlowKind.DR, FlowKind.DRS):
+    if wanted.kind.ranged:
         since, until = moment_of(start, here, "From"), moment_of(end, here, "To")
         if since >= until:
             return then(request, _after(dag_id, back), "The range ends before it begins.", "failed")

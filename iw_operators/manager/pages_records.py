@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, Form, HTTPException, Request, UploadFile
@@ -18,16 +19,14 @@ from iw_operators.ledger.failures import FailureState
 from iw_operators.ledger.model import Cursor
 from iw_operators.ledger.search import LogPage, LogQuery
 from iw_operators.manager import world
-from iw_operators.manager.common import Place, moment_of, must_operate, place, reading, show, then
+from iw_operators.manager.common import Place, csv_file, moment_of, must_operate, place, reading, show, then
 from iw_operators.manager.security import Access, AccessDep, Number, genuine
-from iw_operators.spec.models import Direction
-from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
+from iw_operators.spec.resolved import SIDES, ResolvedFlow, ResolvedMapping, Side
 
 router = APIRouter()
 FORM = [Depends(genuine)]
 PAGE = 100
 LARGEST_FILE = 10 * 1024 * 1024
-SIDES: tuple[Side, ...] = get_args(Side)
 
 
 # ------------------------------------------------------------------------------------------------------- the record log
@@ -222,8 +221,7 @@ def reprocess_all(
 ) -> Response:
     """Reprocess all open failures of a mapping."""
     here = place(who, company)
-    _known(here, mapping, side)
-    must_operate(who, [flow.dag_id for flow in _flows_of(here, mapping, side)])
+    _operated(who, here, mapping, side)
     return then(request, f"/c/{here.name}/failures", *_reprocess(session, here, {(mapping, side): []}, who))
 
 
@@ -253,14 +251,12 @@ def _reprocess(
 def export(company: str, mapping: str, side: Side, who: AccessDep, state: str = "open") -> Response:
     """Return failed records of a mapping as CSV, with the values that the source has now."""
     here = place(who, company)
-    mapped = _known(here, mapping, side)
-    must_operate(who, [flow.dag_id for flow in _flows_of(here, mapping, side)])
+    mapped = _operated(who, here, mapping, side)
     states = [_one_of(state, [each.value for each in FailureState]) or FailureState.OPEN.value]
-    data = records.export_csv(world.ledger(), mapped, side, _system(here, side), states=states)
+    with _system(here, side) as system:
+        data = records.export_csv(world.ledger(), mapped, side, system, states=states)
     world.ledger().note_deed(here.name, who.name, "exported failed records", f"{mapping} {side}", {"state": state})
-    name = f"{here.name}-{mapping}-{side}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(data, media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_file(data, f"{here.name}-{mapping}-{side}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M}.csv")
 
 
 @router.post("/c/{company}/failures/{mapping}/{side}/import", dependencies=FORM)
@@ -270,13 +266,13 @@ def import_(
 ) -> Response:  # fmt: skip
     """Take corrected values from a CSV file, all of them or none; with `run`, reprocess the records at once."""
     here = place(who, company)
-    mapped = _known(here, mapping, side)
-    must_operate(who, [flow.dag_id for flow in _flows_of(here, mapping, side)])
+    mapped = _operated(who, here, mapping, side)
     data = file.file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise HTTPException(413, f"The file is larger than {LARGEST_FILE // 1024 // 1024} MB.")
     name = (file.filename or "file")[:100]
-    done = records.import_csv(world.ledger(), mapped, side, _system(here, side), data, by=who.name, file=name)
+    with _system(here, side) as system:
+        done = records.import_csv(world.ledger(), mapped, side, system, data, by=who.name, file=name)
     if done.errors or done.left:
         return show(request, who, "imported.html", here=here, mapping=mapped, side=side, done=done, name=name)
     said = f"Corrected: {done.records} records, {done.values} values; {done.unchanged} lines say nothing new."
@@ -286,10 +282,12 @@ def import_(
     return then(request, f"/c/{here.name}/failures", f"{said} {message}", kind)
 
 
-def _system(here: Place, side: Side) -> Any:
-    from iw_operators.operators.runtime import open_side
+@contextmanager
+def _system(here: Place, side: Side) -> Iterator[Any]:
+    from iw_operators.operators.runtime import letting_go, open_side
 
-    return open_side(here.company, side, world.ledger())
+    with letting_go():
+        yield open_side(here.company, side, world.ledger())
 
 
 def _side(text: str) -> Side:
@@ -301,15 +299,21 @@ def _side(text: str) -> Side:
 
 def _flows_of(here: Place, mapping: str, side: Side) -> list[ResolvedFlow]:
     """Return the flows that somebody sees which read a mapping's records from a side."""
-    way = Direction.TO_BOOKS if side == "crm" else Direction.TO_CRM
     flows = here.flows.values()
-    return [flow for flow in flows if flow.direction is way and mapping in {m.mapping for m in flow.mappings}]
+    return [flow for flow in flows if flow.source == side and mapping in {m.mapping for m in flow.mappings}]
 
 
 def _known(here: Place, mapping: str, side: Side) -> ResolvedMapping:
     found = here.spec.mappings.get(mapping)
     if found is None or not _flows_of(here, mapping, side):
         raise HTTPException(404, "There is no such mapping, or you may not see it.")
+    return found
+
+
+def _operated(who: Access, here: Place, mapping: str, side: Side) -> ResolvedMapping:
+    """Return a mapping whose records somebody may correct and do again: 403 otherwise, 404 where there is none."""
+    found = _known(here, mapping, side)
+    must_operate(who, [flow.dag_id for flow in _flows_of(here, mapping, side)])
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from iw_operators.engine.review import Finding
 from iw_operators.ledger.reviews import DECISIONS, OPEN, Choice, Choosable
 from iw_operators.manager import world
 from iw_operators.manager.common import Place, must_operate, place, reading, show, then
@@ -17,7 +18,7 @@ from iw_operators.manager.security import LARGEST, Access, AccessDep, Number, ge
 router = APIRouter()
 FORM = [Depends(genuine)]
 PAGE = 100
-FINDINGS = ("exact", "candidate", "ambiguous", "none")
+FINDINGS = tuple(each.value for each in Finding)
 CHOOSABLE: tuple[Choosable, ...] = get_args(Choosable)
 
 

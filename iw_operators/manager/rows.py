@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from iw_operators.control import FlowState, State
 from iw_operators.manager.reading import Mapped, RunFacts, Standing, Turn
-from iw_operators.spec.models import Direction, FlowKind
+from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
 
 ABSENT = "ABSENT"  # Airflow has not read the flow yet
@@ -160,9 +160,8 @@ def groups(rows: Iterable[Row]) -> list[Group]:
 def title(flow: ResolvedFlow) -> str:
     """Return what the flows of a group have in common, for people."""
     first = flow.mappings[0]
-    ends = (first.crm_label, first.books_label)
-    source, target = ends if flow.direction is Direction.TO_BOOKS else ends[::-1]
-    return f"{', '.join(m.mapping for m in flow.mappings)}: {source} to {target}"
+    ends = f"{first.label(flow.source)} to {first.label(flow.target)}"
+    return f"{', '.join(m.mapping for m in flow.mappings)}: {ends}"
 
 
 def length(milliseconds: int) -> str:

@@ -30,6 +30,8 @@ from iw_operators.notify.outbox import flush
 from iw_operators.notify.routing import told
 from iw_operators.retry import ERROR_KEY
 from iw_operators.spec.models import FlowKind, NotifyMode
+from iw_operators.spec.resolved import SIDES
+from iw_operators.xcoms import READY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,12 +41,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-READY: Final = "ready"
 RECORDS: Final = 25  # that a mail names
 YIELDED: Final = "iw.yielded"  # a run that was stopped in the middle by somebody: no error
-SIDES: Final = ("crm", "books")
 STOPPED: Final = "stopped"  # the alarm that stands while flows have stopped themselves
-WORKER: Final = "worker"
 
 
 def after_run(flow: ResolvedFlow, ledger: Ledger, run_id: int, *, wrong: Sequence[str], context: Context) -> None:
@@ -119,9 +118,7 @@ class _Run:
     def connections(self, stopped: tuple[str, ...]) -> bool:
         """Begin and end the alarms of both systems; return whether a mail names the flows that stop."""
         reached = self.lost["reached"] if self.lost else () if self.failed_at_ready() else SIDES
-        asked = self.ti.xcom_pull(task_ids=READY, key=xcoms.ASKED_AT)
-        looked = dt.datetime.fromisoformat(asked) if asked else None
-        worker = (WORKER,) if self.company.worker and looked else ()  # somebody has taken `ready` up
+        worker = (site.WORKER,) if self.company.worker and self.looked else ()  # somebody has taken `ready` up
         for side in (*reached, *worker):
             key = f"connection:{side}"
             self.ledger.end_alarm(self.company.company, key, self.making(self.back(side)), begun_before=self.looked)
@@ -182,10 +179,9 @@ class _Run:
 
     def label(self, side: str) -> str:
         """Return what people call one of the company's systems, or its worker."""
-        if side == WORKER:
+        if side == site.WORKER:
             return site.label(self.company)
-        mapping = self.flow.mappings[0]
-        return mapping.crm_label if side == "crm" else mapping.books_label
+        return self.flow.mappings[0].label("crm" if side == "crm" else "books")
 
 
 def place(company: str, flow: str, dag_run_id: str, run_id: int | None) -> RunPlace:

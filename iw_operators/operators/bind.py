@@ -15,26 +15,23 @@ import structlog
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Context, Param
 
-from iw_operators.asked import as_begun
 from iw_operators.operators.report import ReportOperator
 from iw_operators.operators.turned import TurnedOperator
 from iw_operators.retry import told
-from iw_operators.sensors.ready import FIXED, ReadySensor
+from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
+from iw_operators.xcoms import READY, REPORT
 
 if TYPE_CHECKING:
     from iw_operators.binding import Job
-    from iw_operators.ledger.model import RunRef
     from iw_operators.ledger.store import Ledger
     from iw_operators.operators.turn import Keeper
 
 log = structlog.get_logger(__name__)
 
-READY: Final = "ready"
 FIND: Final = "find"
 REVIEW: Final = "review"
 BIND: Final = "bind"
-REPORT: Final = "report"
 EXACT: Final = "exact"
 REFUSED_BY: Final = "refused_by"  # XCom of `review`
 FINDINGS: Final = ("exact", "candidate", "ambiguous", "none")
@@ -57,37 +54,22 @@ class _MappingsOperator(TurnedOperator):
     def work(self, ledger: Ledger, context: Context, keeper: Keeper) -> dict[str, Any]:
         """Do it. Raises what the systems and the ledger raise."""
         from iw_operators.binding import Job
-        from iw_operators.operators.runtime import begin, open_side, source_side, target_side
+        from iw_operators.operators.runtime import as_it_began, begin, open_side, reference
 
-        begun = (context["ti"].xcom_pull(task_ids=READY) or {}).get(FIXED)
-        flow = as_begun(self.flow, begun, context["params"])
+        flow = as_it_began(self.flow, context)
         company, size = flow.company, flow.spec.batch_size
         run_id = begin(ledger, flow, context)
         done: dict[str, Any] = {}
         for mapping in flow.mappings:
-            source = open_side(company, source_side(flow), ledger)
-            target = open_side(company, target_side(flow), ledger)
-            run = self._ref(run_id, mapping, context)
+            source = open_side(company, flow.source, ledger)
+            target = open_side(company, flow.target, ledger)
+            run = reference(run_id, flow, mapping, context)
             done[mapping.mapping] = self.one(mapping, Job(source, target, ledger, run, size, keeper.go_on))
         return done
 
     @abstractmethod
     def one(self, mapping: ResolvedMapping, job: Job) -> dict[str, int]:
         """Do it for one mapping; return its numbers."""
-
-    def _ref(self, run_id: int, mapping: ResolvedMapping, context: Context) -> RunRef:
-        from iw_operators.ledger.store import RunRef
-        from iw_operators.operators.runtime import source_side
-
-        return RunRef(
-            run_id=run_id,
-            company=self.flow.company.company,
-            flow=self.flow.flow,
-            mapping=mapping.mapping,
-            fingerprint=mapping.fingerprint,
-            attempt=context["ti"].try_number,
-            source=source_side(self.flow),
-        )
 
 
 class FindOperator(_MappingsOperator):

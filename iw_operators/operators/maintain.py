@@ -98,12 +98,11 @@ class EndMaintenance(_Maintained):
     def execute(self, context: Context) -> dict[str, Any]:
         """Do it. Raises what the systems and the ledger raise; the maintenance then goes on."""
         from iw_operators.operators.runtime import ledger_of_run, open_side
-        from iw_operators.spec.resolved import Side
+        from iw_operators.spec.resolved import SIDES
 
         company, by = self.company.company, context["dag_run"].triggering_user_name or "Airflow"
-        sides: tuple[Side, ...] = ("crm", "books")
         with told(context), ledger_of_run(company) as ledger:
-            for side in sides:
+            for side in SIDES:
                 system = open_side(self.company, side, ledger)
                 log.info("reachable", system=system.name, answer=system.check())
             found = ledger.end_maintenance(company, by)

@@ -56,8 +56,9 @@ class QueryOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Read them. Raises what the system raises, and FixConfiguration for names that are not known."""
+        from iw_operators.engine.model import LINES
         from iw_operators.operators.runtime import ledger_of_run, moment, open_connection, system_of
-        from iw_operators.operators.views import LINES, plain, view_of
+        from iw_operators.operators.views import plain, view_of
         from iw_operators.systems.base import Window
 
         with told(context), ledger_of_run() as ledger:

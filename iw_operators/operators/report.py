@@ -93,7 +93,7 @@ class ReportOperator(BaseOperator):
     def wrong(self, context: Context) -> list[str]:
         """Return what kept the run from being complete, one sentence each; empty when nothing did."""
         ti = context["ti"]
-        tasks = ["ready", *self.steps]
+        tasks = [xcoms.READY, *self.steps]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=tasks).get(ti.run_id, {})
         sentences = [self.reason(ti, task) for task in tasks if states.get(task) == "failed"]
         if left_out := [task for task in tasks if states.get(task) not in ("success", "failed")]:
@@ -106,14 +106,14 @@ class ReportOperator(BaseOperator):
     def left(self, context: Context) -> tuple[str, str] | None:
         """Return that the run was skipped or stopped, and why; None for a run that was to do its work."""
         ti = context["ti"]
-        if why := ti.xcom_pull(task_ids="ready", key=xcoms.SKIPPED):
+        if why := ti.xcom_pull(task_ids=xcoms.READY, key=xcoms.SKIPPED):
             return "skipped", str(why)
         stopped = [ti.xcom_pull(task_ids=task, key=xcoms.STOPPED) for task in self.steps]
         return next((("stopped", str(why)) for why in stopped if why), None)
 
     def errors(self, context: Context) -> list[dict[str, str]]:
         """Return the errors with which tasks of the run failed, as far as they left word."""
-        found = [context["ti"].xcom_pull(task_ids=task, key=ERROR_KEY) for task in ("ready", *self.steps)]
+        found = [context["ti"].xcom_pull(task_ids=task, key=ERROR_KEY) for task in (xcoms.READY, *self.steps)]
         return [error for error in found if error]
 
     def stops(self, context: Context) -> str:
@@ -124,7 +124,7 @@ class ReportOperator(BaseOperator):
         policy, errors = self.flow.company.stop_scheduled, self.errors(context)
         if policy is StopScheduled.NEVER:
             return ""
-        if context["ti"].xcom_pull(task_ids="ready", key=xcoms.UNREACHABLE):
+        if context["ti"].xcom_pull(task_ids=xcoms.READY, key=xcoms.UNREACHABLE):
             return f"{self.flow.dag_id} could not connect to both systems."
         asked = self.flow.kind.utility and errors and all(error["error"] in ASKED for error in errors)
         if policy is StopScheduled.AFTER_ANY_ERROR and not asked:

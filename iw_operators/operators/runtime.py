@@ -9,45 +9,59 @@ import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
 
 from airflow.sdk import BaseHook, Context
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from iw_operators import settings
-from iw_operators.asked import again
+from iw_operators import settings, xcoms
+from iw_operators.asked import again, as_begun
 from iw_operators.errors import FixConfiguration
 from iw_operators.ledger.connect import open_ledger, supervised
 from iw_operators.ledger.own import OwnLedger
-from iw_operators.ledger.store import Ledger
-from iw_operators.spec.models import Company, Direction
-from iw_operators.spec.resolved import ResolvedFlow, Side
+from iw_operators.ledger.store import Ledger, RunRef
+from iw_operators.spec.models import Company
+from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, Side
 from iw_operators.state import AirflowSecretState
 from iw_operators.systems.base import Settings, System
 from iw_operators.systems.registry import connection_types, open_system, system_for_connection
 
-
-def source_side(flow: ResolvedFlow) -> Side:
-    """Return the side that a flow reads."""
-    return "crm" if flow.direction is Direction.TO_BOOKS else "books"
-
-
-def target_side(flow: ResolvedFlow) -> Side:
-    """Return the side that a flow writes."""
-    return "books" if flow.direction is Direction.TO_BOOKS else "crm"
+# What has been opened in this context, in `letting_go`.
+_OPENED: Final[ContextVar[list[System] | None]] = ContextVar("opened", default=None)
 
 
 @contextmanager
 def ledger_of_run(company: str | None = None) -> Iterator[Ledger]:
-    """Open the ledger for the length of a task.
+    """Open the ledger for the length of a task. What the task opens of systems is let go at the end as well.
 
     :param company: whose task it is; it can then neither see nor touch another company's rows. None for DAGs that
         people write by hand.
     """
     ledger = open_ledger(settings.ledger_conn_id())
     try:
-        yield OwnLedger.of(ledger, company) if company is not None else ledger
+        with letting_go():
+            yield OwnLedger.of(ledger, company) if company is not None else ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def letting_go() -> Iterator[None]:
+    """Let go, at the end, of what is opened of systems inside.
+
+    Whatever has raised is kept alive by its exception, for a moment or for longer: nothing of it is to be connected any
+    more when a task has ended, or a page has answered.
+    """
+    opened: list[System] = []
+    token = _OPENED.set(opened)
+    try:
+        yield
+    finally:
+        _OPENED.reset(token)
+        for system in opened:
+            if (close := getattr(system, "close", None)) is not None:
+                close()
 
 
 def open_side(company: Company, side: Side, ledger: Ledger) -> System:
@@ -55,14 +69,20 @@ def open_side(company: Company, side: Side, ledger: Ledger) -> System:
     if not supervised():
         # A process of ours that Airflow does not say so of has Airflow's database, or its hooks find no connections.
         os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    end = company.crm if side == "crm" else company.books
+    end = company.endpoint(side)
     outside = Settings(
         state=AirflowSecretState(end.connection, ledger),
         time_zone=company.time_zone,
         locale=end.locale,
         base_currency=company.base_currency,
     )
-    return open_system(end.system, end.connection, outside)
+    return _noted(open_system(end.system, end.connection, outside))
+
+
+def _noted(system: System) -> System:
+    if (opened := _OPENED.get()) is not None:
+        opened.append(system)
+    return system
 
 
 def begin(ledger: Ledger, flow: ResolvedFlow, context: Context) -> int:
@@ -77,13 +97,32 @@ def begin(ledger: Ledger, flow: ResolvedFlow, context: Context) -> int:
     )
 
 
+def as_it_began(flow: ResolvedFlow, context: Context) -> ResolvedFlow:
+    """Return a flow with the properties that it had when its run began, as `ready` has left them."""
+    begun = (context["ti"].xcom_pull(task_ids=xcoms.READY) or {}).get(xcoms.FIXED)
+    return as_begun(flow, begun, context["params"])
+
+
+def reference(run_id: int, flow: ResolvedFlow, mapping: ResolvedMapping, context: Context) -> RunRef:
+    """Return how the ledger names what a task does: this attempt of one mapping in this run."""
+    return RunRef(
+        run_id=run_id,
+        company=flow.company.company,
+        flow=flow.flow,
+        mapping=mapping.mapping,
+        fingerprint=mapping.fingerprint,
+        attempt=context["ti"].try_number,
+        source=flow.source,
+    )
+
+
 def open_connection(conn_id: str, ledger: Ledger) -> System:
     """Return the system behind an Airflow connection, for DAGs that people write by hand.
 
     :raises FixConfiguration: there is no such connection, or its type belongs to no system.
     """
     system = system_of(conn_id)
-    return open_system(system, conn_id, Settings(state=AirflowSecretState(conn_id, ledger)))
+    return _noted(open_system(system, conn_id, Settings(state=AirflowSecretState(conn_id, ledger))))
 
 
 def system_of(conn_id: str) -> str:

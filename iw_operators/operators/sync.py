@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from iw_operators.asked import again, as_begun, named
+from iw_operators.asked import again, named
 from iw_operators.errors import FixConfiguration
 from iw_operators.operators.turned import TurnedOperator
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
@@ -39,8 +39,7 @@ class SyncOperator(TurnedOperator):
 
     def work(self, ledger: Ledger, context: Context, keeper: Keeper) -> dict[str, Any]:
         """Do it, as far as the keeper lets it. Raises what `sync_mapping` raises."""
-        from iw_operators.ledger.store import RunRef
-        from iw_operators.operators.runtime import begin, open_side, source_side, target_side
+        from iw_operators.operators.runtime import as_it_began, begin, open_side, reference
         from iw_operators.sync import sync_mapping
         from iw_operators.systems.base import Window
 
@@ -50,24 +49,14 @@ class SyncOperator(TurnedOperator):
             msg = "The run has no window: its task `ready` has not succeeded."
             raise FixConfiguration(msg, code="iw.no_window", advice="Clear `ready` and let the run go through it.")
         company, params = self.flow.company, context["params"]
-        begun = (context["ti"].xcom_pull(task_ids="ready") or {}).get("fixed")
-        flow = as_begun(self.flow, begun, params)
-        run = RunRef(
-            run_id=run_id,
-            company=company.company,
-            flow=flow.flow,
-            mapping=self.mapping.mapping,
-            fingerprint=self.mapping.fingerprint,
-            attempt=context["ti"].try_number,
-            source=source_side(flow),
-        )
+        flow = as_it_began(self.flow, context)
         done = sync_mapping(
             flow,
             self.mapping,
-            source=open_side(company, source_side(flow), ledger),
-            target=open_side(company, target_side(flow), ledger),
+            source=open_side(company, flow.source, ledger),
+            target=open_side(company, flow.target, ledger),
             ledger=ledger,
-            run=run,
+            run=reference(run_id, flow, self.mapping, context),
             window=Window(*(window or (None, None))),
             only=named(flow, params),
             again=again(flow, params),

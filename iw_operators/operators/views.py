@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from iw_operators.engine.model import Line, Record, Scalar, Values
+from iw_operators.engine.model import LINES, Line, Record, Scalar, Values
 from iw_operators.errors import FixConfiguration, FixRecord
 from iw_operators.spec.catalogue import Catalogue, FieldDef, FieldType, ObjectDef
 from iw_operators.spec.catalogues import library
 from iw_operators.spec.errors import listing, suggest
 from iw_operators.systems.base import View
-
-LINES = "lines"
 
 
 def view_of(system: str, name: str, fields: Sequence[str] | None = None) -> View:

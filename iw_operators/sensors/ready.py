@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RANGED = (FlowKind.DR, FlowKind.DRS)
-FIXED = "fixed"
 SLOWEST = 6  # times the poll interval: the longest pause between two looks
 
 Edge = dt.datetime | None
@@ -71,7 +69,7 @@ class ReadySensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once. Raises what the systems and the ledger raise, AirflowSkipException for a run that is skipped."""
         with told(context):
-            if self.flow.kind in RANGED and (earlier := context["ti"].get_previous_dagrun(state="running")):
+            if self.flow.kind.ranged and (earlier := context["ti"].get_previous_dagrun(state="running")):
                 log.info("waiting for an earlier window", run=earlier.run_id)
                 return PokeReturnValue(is_done=False)
             return self.take_turn(context)
@@ -147,13 +145,13 @@ class ReadySensor(BaseSensorOperator):
 
     def start(self, ledger: Ledger, context: Context) -> dict[str, Any]:
         """Check both systems, begin the run, set its window; return what the log and XCom show of it."""
-        from iw_operators.operators.runtime import begin, open_side, source_side, target_side
+        from iw_operators.operators.runtime import begin, open_side
 
         company = self.flow.company
         run_id = begin(ledger, self.flow, context)
         systems: dict[str, System] = {}
         context["ti"].xcom_push(key=xcoms.ASKED_AT, value=dt.datetime.now(dt.UTC).isoformat())
-        for side in (source_side(self.flow), target_side(self.flow)):
+        for side in (self.flow.source, self.flow.target):
             try:
                 system = open_side(company, side, ledger)
                 log.info("reachable", system=system.name, answer=system.check())
@@ -162,13 +160,13 @@ class ReadySensor(BaseSensorOperator):
                 context["ti"].xcom_push(key=xcoms.UNREACHABLE, value=told_of)
                 raise
             systems[side] = system
-        source = systems[source_side(self.flow)]
+        source = systems[self.flow.source]
         reach("before_window")
         since, until = self.window(ledger, source, run_id, context)
         reach("after_window")
         shown = {"run": run_id, "since": _text(since), "until": _text(until)}
         log.info("ready", **shown)
-        return {**shown, FIXED: asked.fixed(self.flow, context["params"])}
+        return {**shown, xcoms.FIXED: asked.fixed(self.flow, context["params"])}
 
     def window(self, ledger: Ledger, source: System, run_id: int, context: Context) -> tuple[Edge, Edge]:
         """Return the run's window as the ledger keeps it.

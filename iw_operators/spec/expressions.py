@@ -70,7 +70,7 @@ def faults(expression: str, scope: Scope) -> Iterator[Fault]:
         elif isinstance(node, nodes.Test) and node.name not in environment.tests:
             yield f"unknown test {node.name!r}", _one_of(environment.tests), suggest(node.name, environment.tests)
     words = scope.words()
-    for chain in sorted(set(_chains(tree))):
+    for chain in sorted(set(chains(tree))):
         if not scope.has(chain):
             yield f"unknown name {chain!r}", _one_of(words), suggest(chain, words)
 
@@ -78,7 +78,7 @@ def faults(expression: str, scope: Scope) -> Iterator[Fault]:
 def names(expression: str) -> frozenset[str]:
     """Return the dotted names that a correct expression uses; empty for a wrong one."""
     tree = _parse(expression)
-    return frozenset() if isinstance(tree, str) else frozenset(_chains(tree))
+    return frozenset() if isinstance(tree, str) else frozenset(chains(tree))
 
 
 def reads(header: Iterable[str | None], lines: Iterable[str | None]) -> tuple[set[str], set[str], bool]:
@@ -141,7 +141,7 @@ def _parse(expression: str) -> nodes.Expr | str:
     return "is nested too deeply" if _is_deep(tree) else tree
 
 
-def _chains(tree: nodes.Node) -> Iterator[str]:
+def chains(tree: nodes.Node) -> Iterator[str]:
     """Yield each name that is used, with the attributes that follow it."""
     parts: list[str] = []
     node = tree
@@ -152,7 +152,7 @@ def _chains(tree: nodes.Node) -> Iterator[str]:
         yield ".".join([node.name, *reversed(parts)])
         return
     for child in tree.iter_child_nodes():
-        yield from _chains(child)
+        yield from chains(child)
 
 
 def _one_of(words: Collection[str]) -> str:

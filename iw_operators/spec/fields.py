@@ -21,11 +21,6 @@ Way = tuple[Direction, Side, Side]  # a direction with its source and its target
 WAYS: tuple[Way, Way] = ((Direction.TO_BOOKS, "crm", "books"), (Direction.TO_CRM, "books", "crm"))
 
 
-def other(side: Side) -> Side:
-    """Return the opposite side."""
-    return "books" if side == "crm" else "crm"
-
-
 @dataclass(frozen=True, slots=True)
 class End:
     """One side of a section: what it is called, which fields it has, which others may be named."""

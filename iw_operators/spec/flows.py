@@ -17,7 +17,6 @@ MAINTENANCE_FLOW = "Maintenance"  # what a company's maintenance is called; the 
 _BEFORE = "|".join(f"(?<={end})" for end in ("[a-z0-9_]", "SO", "SR", "PO", "CM", "CO", "JE"))
 _SUFFIX = re.compile(rf"(?:{_BEFORE})(BindS|Bind|NFS|NF|DRS|DR|N|F|Q)$")
 _OF_SCHEDULED = ("interval_ms", "shift_ms", "executions", "run_at_start_up")
-_RANGED = (FlowKind.DR, FlowKind.DRS)
 
 
 def suffix(flow: str) -> str:
@@ -65,7 +64,7 @@ def problems(
         for key in _OF_SCHEDULED:
             if key in spec.model_fields_set:
                 yield Problem((*at, key), f"is for scheduled flows, this one is {of_name.value}", f"no {key}")
-    if of_name not in _RANGED and "window" in spec.model_fields_set:
+    if not of_name.ranged and "window" in spec.model_fields_set:
         expected = "no window, or an id that ends in DR or DRS"
         yield Problem((*at, "window"), "is for flows of the kinds DR and DRS", expected)
     for position, name in enumerate(spec.mappings):

@@ -16,9 +16,9 @@ from typing import Final
 
 from iw_operators.spec.catalogue import ObjectDef
 from iw_operators.spec.errors import Problem, listing
-from iw_operators.spec.fields import WAYS, Way, other
+from iw_operators.spec.fields import WAYS, Way
 from iw_operators.spec.models import Gone, MappingSpec, Operations, Policy
-from iw_operators.spec.resolved import Kind, Side
+from iw_operators.spec.resolved import SIDES, Kind, Side, other
 
 Label = Callable[[Side], str]
 
@@ -52,7 +52,7 @@ def possible_removals(definition: ObjectDef) -> tuple[Policy, ...]:
 
 def table(spec: MappingSpec, definitions: Mapping[Side, ObjectDef]) -> dict[Side, dict[Kind, Policy]]:
     """Return side of the gone record -> how it went -> what happens; call it where there are no problems."""
-    return {side: dict(_side(_of(spec, side), definitions, side)) for side in ("crm", "books")}
+    return {side: dict(_side(_of(spec, side), definitions, side)) for side in SIDES}
 
 
 def problems(

@@ -156,6 +156,14 @@ class Company(Model):
     worker: SiteWorker | None = None  # where the tasks run, if not beside the scheduler
     log_days: int = Field(default=400, ge=1, le=3_660)  # how long rows of the record log are kept
 
+    def dumped(self) -> dict[str, Any]:
+        """Return it as the JSON data that Airflow stores; `Company.model_validate` reads it back."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def endpoint(self, side: Literal["crm", "books"]) -> Endpoint:
+        """Return one of the two systems."""
+        return self.crm if side == "crm" else self.books
+
 
 class Bind(Model):
     """How a record that is not bound yet finds its partner (M1, M2).
@@ -288,6 +296,16 @@ class FlowKind(StrEnum):
     def bulk(self) -> bool:
         """Whether it may be long, so that it goes on where it was after a failure."""
         return self in (FlowKind.N, FlowKind.DR, FlowKind.DRS, FlowKind.F)
+
+    @property
+    def ranged(self) -> bool:
+        """Whether each of its runs is about a range of dates."""
+        return self in (FlowKind.DR, FlowKind.DRS)
+
+    @property
+    def binds(self) -> bool:
+        """Whether it only binds, what a person has approved."""
+        return self in (FlowKind.BIND, FlowKind.BINDS)
 
     @property
     def named(self) -> bool:

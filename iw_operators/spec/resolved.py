@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from iw_operators.spec.catalogue import FieldDef, Model, ObjectDef
 from iw_operators.spec.models import Bind, Check, Company, Direction, FlowKind, FlowSpec, Operations, Owner, Policy, Way
 
 Side = Literal["crm", "books"]
+SIDES: Final[tuple[Side, Side]] = ("crm", "books")
 Kind = Literal["deleted", "voided", "inactive"]  # the ways in which a record can be gone
+
+
+def other(side: Side) -> Side:
+    """Return the opposite side."""
+    return "books" if side == "crm" else "crm"
 
 
 class MappedField(Model):
@@ -101,6 +107,16 @@ class ResolvedFlow(Model):
     def dag_id(self) -> str:
         """Airflow's name of the flow."""
         return f"{self.company.company}.{self.flow}"
+
+    @property
+    def source(self) -> Side:
+        """The side that the flow reads."""
+        return "crm" if self.direction is Direction.TO_BOOKS else "books"
+
+    @property
+    def target(self) -> Side:
+        """The side that the flow writes."""
+        return other(self.source)
 
     def operations(self, mapping: ResolvedMapping) -> Operations:
         """Return what this flow may do with one of its mappings."""

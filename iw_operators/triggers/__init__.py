@@ -1,0 +1,1 @@
+"""What sensors do in the triggerer."""

@@ -131,7 +131,7 @@ def test_what_the_crm_refuses_is_a_row_with_the_catalogues_advice(scenes: Scenes
 
 def explained(capsys: pytest.CaptureFixture[str], *words: str, system: str | None = None) -> str:
     """Return what the command prints."""
-    from iw_operators.explain import explain
+    from iw_operators.commands.explain import explain
 
     explain(SimpleNamespace(code=list(words), system=system))
     return capsys.readouterr().out

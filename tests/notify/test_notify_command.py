@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 import pytest
-import sqlalchemy as sa
 
-from iw_operators import commands_mails
+from iw_operators.commands.mails import mails as show_mails
 from iw_operators.ledger.mails import NewMail
 from iw_operators.ledger.store import Ledger
 
@@ -16,18 +14,14 @@ pytestmark = [pytest.mark.ledger, pytest.mark.feature("R8")]
 
 
 @pytest.fixture
-def connected(ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+def connected(ledger: Ledger, ledger_connection: None) -> Ledger:
     """The ledger behind Airflow's connection."""
-    url = sa.make_url(ledger_url)
-    body = {"conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username}
-    body |= {"password": url.password, "schema": url.database}
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(body))
     return ledger
 
 
 def show(capsys: pytest.CaptureFixture[str], *, unsent: bool = False) -> str:
     """Run the command; return what it printed."""
-    commands_mails.mails(argparse.Namespace(company="acme", unsent=unsent, limit=20))
+    show_mails(argparse.Namespace(company="acme", unsent=unsent, limit=20))
     return capsys.readouterr().out
 
 

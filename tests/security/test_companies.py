@@ -8,7 +8,6 @@ import datetime as dt
 import inspect
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from iw_operators import commands
+from iw_operators.commands import ledger as commands
 from iw_operators.dag import build_dag, flows_of
 from iw_operators.engine.model import Action, Decision
 from iw_operators.errors import FixConfiguration, StopFlow
@@ -341,16 +340,7 @@ def cli(function: Callable[[Any], None], **arguments: Any) -> str:
     return out.getvalue()
 
 
-@pytest.fixture
-def airflow_ledger(ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger behind Airflow's connection."""
-    url = sa.make_url(ledger_url)
-    body = {"conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username}
-    body |= {"password": url.password, "schema": url.database}
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(body))
-
-
-@pytest.mark.usefixtures("airflow_ledger")
+@pytest.mark.usefixtures("ledger", "ledger_connection")
 def test_commands_show_one_company(filled: dict[str, RunRef], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`airflow iw log` and `query-starts` of a company show nothing of another; a name that is a path is none."""
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER", str(root))
@@ -380,7 +370,8 @@ def shops(ledger: Ledger, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_twins_end_with_their_own_data_only(shops: tuple[kit.Shop, kit.Shop], ledger: Ledger) -> None:
     """Equal ids, equal names, equal run ids, taking turns: each side holds its own marks and never the other's."""
     for flow in (kit.SENT, kit.BACK, kit.SENT):
-        time.sleep(1.1)  # the books' stamps are whole seconds: what has just changed is read a second later
+        for shop in shops:  # the books' stamps are whole seconds: what has just changed is read a second later
+            shop.stage.pass_time(2)
         counts = [{name: done.counts for name, done in shop.stage.run(flow).items()} for shop in shops]
         assert counts[0] == counts[1]
     for shop, other in (shops, shops[::-1]):

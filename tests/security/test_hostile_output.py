@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from iw_operators import commands
+from iw_operators.commands import ledger as commands
 from iw_operators.engine.model import Action, Candidate, Change, Decision
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.store import Ledger
@@ -63,9 +63,9 @@ def test_names_cannot_forge_the_record_log(ledger: Ledger, capsys: pytest.Captur
     )
     ledger.record(run, [evil])
     rows = ledger.log(company="acme")
-    commands._table(rows)
+    commands.show(rows)
     for row in rows:
-        print(commands._detail(row))  # noqa: T201  captured
+        commands.show_all(row)
     out = capsys.readouterr().out
     assert not set(CONTROLS) & set(out)
     assert not any(line.lstrip().startswith("2026-01-01  created") for line in out.splitlines())

@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from iw_operators import commands
+from iw_operators.commands import ledger as commands
 from iw_operators.errors import InterWeaveError
 from iw_operators.ledger import database
 from iw_operators.ledger.connect import open_ledger
@@ -31,6 +31,7 @@ from iw_operators.systems.creatio.auth import Forms, OAuth, Session
 from iw_operators.systems.creatio.hook import CreatioHook
 from iw_operators.systems.http import Request, Response
 from iw_operators.systems.quickbooks_online.hook import Access, QuickBooksOnlineHook
+from local.stack import postgres_connection
 from tests.security import kit
 
 pytestmark = [pytest.mark.ledger, pytest.mark.sandbox, pytest.mark.feature("S6")]
@@ -282,12 +283,10 @@ def test_objects_that_hold_secrets_do_not_show_them(shop: kit.Shop, net: Net) ->
 @pytest.fixture
 def marked_ledger(ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The ledger behind Airflow's connection, under a user whose password is marked."""
-    url = sa.make_url(ledger_url)
     with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("DROP ROLE IF EXISTS iw_marked"))
         connection.execute(sa.text(f"CREATE ROLE iw_marked LOGIN SUPERUSER PASSWORD '{LEDGER_PASSWORD}'"))
-    body = {"conn_type": "postgres", "host": url.host, "port": url.port, "login": "iw_marked"}
-    body |= {"password": LEDGER_PASSWORD, "schema": url.database}
+    body = {**postgres_connection(ledger_url), "login": "iw_marked", "password": LEDGER_PASSWORD}
     monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(body))
     yield body
     with ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

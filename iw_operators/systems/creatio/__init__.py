@@ -1,0 +1,1 @@
+"""Creatio over OData."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.providers.http.hooks.http import HttpHook
 
 from iw_operators.errors import FixConfiguration, InterWeaveError
+from iw_operators.state import MemorySecretState
 from iw_operators.systems.base import SecretState
 from iw_operators.systems.creatio.auth import Auth, Forms, OAuth
 from iw_operators.systems.creatio.client import ROOTS, Client
@@ -23,25 +22,6 @@ from iw_operators.systems.http import Timeouts, Transport, check_address, transp
 from iw_operators.systems.registry import catalogue_path
 
 CLOUD: Final = ".creatio.com"
-
-
-class Unkept:
-    """A state that keeps nothing beyond its own life: each user of it signs in."""
-
-    def __init__(self) -> None:
-        self._value: Mapping[str, str] = {}
-
-    def read(self) -> Mapping[str, str]:
-        """Return what was written last."""
-        return self._value
-
-    def write(self, value: Mapping[str, str]) -> None:
-        """Keep a value."""
-        self._value = dict(value)
-
-    def lock(self) -> contextlib.nullcontext[None]:
-        """Return a lock for the only user that there is."""
-        return contextlib.nullcontext()
 
 
 class CreatioHook(HttpHook):
@@ -126,7 +106,7 @@ class CreatioHook(HttpHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and read one record of each object that we work with; say what is wrong and what to do about it."""
-        state = Unkept()
+        state = MemorySecretState()  # each test signs in anew
         try:
             client = self.client(state)
             try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from iw_operators.spec.catalogue import LookupDef
 from iw_operators.systems.creatio.client import Client
+from iw_operators.systems.creatio.paging import Row
 from iw_operators.systems.creatio.query import Expand, Query, any_of, chunks, text
 from iw_operators.systems.fitting import sendable
 
@@ -19,6 +20,11 @@ class _List:
     ids: dict[str, str] = field(default_factory=dict)
     whole: bool = False
     asked: set[str] = field(default_factory=set)
+
+    def take(self, lookup: LookupDef, rows: Iterable[Row]) -> None:
+        """Put entries into the list; of equal texts the first counts."""
+        for row in rows:
+            self.ids.setdefault(_key(str(row.get(lookup.by) or "")), str(row.get(lookup.key)).lower())
 
 
 class Lookups:
@@ -46,23 +52,23 @@ class Lookups:
         return {name: known.ids[key] for name, key in keys.items() if key in known.ids}
 
     def _read(self, lookup: LookupDef) -> _List:
-        columns = Expand(frozenset({lookup.key, lookup.by}))
-        rows = self._client.read(Query(lookup.set, columns, order=(lookup.key,), top=WHOLE))["value"]
+        rows = self._client.read(Query(lookup.set, _columns(lookup), order=(lookup.key,), top=WHOLE))["value"]
         found = _List(whole=len(rows) < WHOLE)
-        for row in rows:
-            found.ids.setdefault(_key(str(row.get(lookup.by) or "")), str(row.get(lookup.key)).lower())
+        found.take(lookup, rows)
         return found
 
     def _ask(self, lookup: LookupDef, known: _List, missing: Mapping[str, str]) -> None:
-        columns = Expand(frozenset({lookup.key, lookup.by}))
         queries = [
-            Query(lookup.set, columns, (any_of([f"{lookup.by} eq {text(name.strip())}" for name in some]),))
+            Query(lookup.set, _columns(lookup), (any_of([f"{lookup.by} eq {text(name.strip())}" for name in some]),))
             for some in chunks(filter(sendable, missing))
         ]
         for answer in self._client.read_all(queries):
-            for row in sorted(answer["value"], key=lambda row: str(row.get(lookup.key))):
-                known.ids.setdefault(_key(str(row.get(lookup.by) or "")), str(row.get(lookup.key)).lower())
+            known.take(lookup, sorted(answer["value"], key=lambda row: str(row.get(lookup.key))))
         known.asked.update(missing.values())
+
+
+def _columns(lookup: LookupDef) -> Expand:
+    return Expand(frozenset({lookup.key, lookup.by}))
 
 
 def _key(name: str) -> str:

@@ -14,13 +14,18 @@ from iw_operators.systems.creatio.query import guid
 NOT_THERE = 404
 
 
-def part_of(write: Write) -> Part:
-    """Return what is sent for a removal; FixConfiguration for one that Creatio does not know."""
+def address_of(write: Write) -> str:
+    """Return where the record of a write is; FixRecord for what can be no record's Id."""
     literal = guid(write.target_id or "")
     if literal is None:
         msg = f"{write.target_id!r} is not an Id of Creatio."
         raise FixRecord(msg, code="creatio.gone", advice="Unbind the record and bind it again.")
-    url = f"{write.view.object}({literal})"
+    return f"{write.view.object}({literal})"
+
+
+def part_of(write: Write) -> Part:
+    """Return what is sent for a removal; FixConfiguration for one that Creatio does not know."""
+    url = address_of(write)
     if write.op is Op.DELETE:
         return Part("DELETE", url)
     active = write.view.definition.active

@@ -27,9 +27,8 @@ from iw_operators.systems.creatio.confirming import reads_around, rows_of, versi
 from iw_operators.systems.creatio.errors import failure
 from iw_operators.systems.creatio.lookups import Lookups
 from iw_operators.systems.creatio.paging import Row
-from iw_operators.systems.creatio.query import guid
 from iw_operators.systems.creatio.reading import Reading
-from iw_operators.systems.creatio.removing import done, part_of, removed
+from iw_operators.systems.creatio.removing import address_of, done, part_of, removed
 from iw_operators.systems.fitting import check_text
 
 log = structlog.get_logger(__name__)
@@ -185,11 +184,8 @@ def _part(write: Write, found: Mapping[LookupDef, Mapping[str, str]]) -> Part | 
             raise
     if write.op is Op.CREATE:
         return Part("POST", write.view.object, {"Id": new_id(write), **body})
-    literal = guid(write.target_id or "")
-    if literal is None:
-        msg = f"{write.target_id!r} is not an Id of Creatio."
-        raise FixRecord(msg, code="creatio.gone", advice="Unbind the record and bind it again.")
-    return Part("PATCH", f"{write.view.object}({literal})", body) if body else None
+    address = address_of(write)
+    return Part("PATCH", address, body) if body else None
 
 
 def _lookup_id(name: str, value: Value, lookup: LookupDef, found: Mapping[LookupDef, Mapping[str, str]]) -> str:

@@ -149,10 +149,8 @@ class Reader:
 
     def by_ids(self, view: View, ids: Collection[str]) -> Iterator[list[Row]]:
         """Yield the rows with these ids, inactive ones included. What cannot be an id is left out."""
-        wanted = sorted(ident for ident in set(ids) if ident.isascii() and ident.isdigit())
-        for start in range(0, len(wanted), IDS):
-            some = ", ".join(literal(ident) for ident in wanted[start : start + IDS])
-            yield self.client.rows(view.object, select(view.object, [*_with_inactive(view), f"Id IN ({some})"]))
+        for part in _some(ids):
+            yield self.client.rows(view.object, select(view.object, _among(view, part)))
 
     def told_since(self, view: View) -> dt.datetime | None:
         """Return since when the feed has told of every deletion; None for what is never deleted."""
@@ -165,10 +163,8 @@ class Reader:
 
         Rows are counted, and only where the count is not that of the ids are they read.
         """
-        wanted = sorted(ident for ident in set(ids) if ident.isascii() and ident.isdigit())
-        parts = [wanted[start : start + IDS] for start in range(0, len(wanted), IDS)]
-        conditions = [[*_with_inactive(view), f"Id IN ({', '.join(map(literal, part))})"] for part in parts]
-        counts = self.client.counts([(view.object, each) for each in conditions])
+        parts = _some(ids)
+        counts = self.client.counts([(view.object, _among(view, part)) for part in parts])
         found: set[str] = set()
         for part, count in zip(parts, counts, strict=True):
             if count == len(part):
@@ -179,9 +175,7 @@ class Reader:
 
     def by_name(self, view: View, name: str) -> list[Row]:
         """Return rows whose full name, name, number, reference or id is exactly this; one request."""
-        if not sendable(name):
-            return []
-        if not is_name(name):
+        if not sendable(name) or not is_name(name):
             return []
         paths = [view.definition.fields[n].native for n in NAME_FIELDS if n in view.definition.fields]
         selects = [self.select_where(view, path, name) for path in dict.fromkeys(paths) if path != "Id"]
@@ -212,6 +206,16 @@ def _bounds(view: View, since: dt.datetime | None, until: dt.datetime | None) ->
     if until is not None:
         conditions.append(f"{CHANGED} < {literal(_iso(until))}")
     return conditions
+
+
+def _some(ids: Collection[str]) -> list[list[str]]:
+    """Return what can be an id, in parts of which a query takes one."""
+    wanted = sorted(ident for ident in set(ids) if ident.isascii() and ident.isdigit())
+    return [wanted[start : start + IDS] for start in range(0, len(wanted), IDS)]
+
+
+def _among(view: View, ids: Sequence[str]) -> list[str]:
+    return [*_with_inactive(view), f"Id IN ({', '.join(map(literal, ids))})"]
 
 
 def _with_inactive(view: View) -> list[str]:

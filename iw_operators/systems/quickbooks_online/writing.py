@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -226,7 +226,7 @@ class Writer:
         answers = iter(self.client.queries([(w.view.object, query) for w, query in searches if query]))
         for write, query in searches:
             outcomes[write.key] = self._resolved_create(write, next(answers) if query else None)
-        log.info("looked up", batch=batch.key, **_tally(outcomes.values()))
+        log.info("looked up", batch=batch.key, **Counter(outcome.result.value for outcome in outcomes.values()))
         return [outcomes[write.key] for write in batch.writes]
 
     def _fetched(self, writes: Sequence[Write]) -> dict[tuple[str, str], Row]:
@@ -294,10 +294,3 @@ def _not_arrived(write: Write) -> FixRecord:
 def _in_doubt(write: Write) -> ConnectionFailure:
     msg = f"Looking cannot tell whether {LABEL} has taken the {write.op.value} of this {write.view.object}."
     return ConnectionFailure(msg, sent=True, code="iw.in_doubt")
-
-
-def _tally(outcomes: Collection[Outcome]) -> dict[str, int]:
-    tally: dict[str, int] = {}
-    for outcome in outcomes:
-        tally[outcome.result.value] = tally.get(outcome.result.value, 0) + 1
-    return tally

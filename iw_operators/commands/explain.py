@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from iw_operators.commands.console import terminal
 
 if TYPE_CHECKING:
     from iw_operators.errors.entries import Entry
@@ -31,12 +32,11 @@ def explain(args: Any) -> None:
 
 
 def _print(found: Sequence[Entry]) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    console = terminal(WIDE)
     for place, entry in enumerate(found[:MANY]):
         if place:
             console.print()

@@ -1,15 +1,13 @@
-"""`airflow iw` commands about records: those that failed, correcting them, doing them again; how long rows stay."""
+"""Commands about records: those that failed, correcting them, doing them again; how long rows stay."""
 
 from __future__ import annotations
 
-import getpass
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iw_operators.errors import InterWeaveError
+from iw_operators.commands.console import count, opened_company, say, table, user
 from iw_operators.shown import shown
 
 if TYPE_CHECKING:
@@ -17,13 +15,13 @@ if TYPE_CHECKING:
     from iw_operators.ledger.store import Ledger
     from iw_operators.spec.resolved import CompanySpec, ResolvedMapping, Side
 
-WIDE = 200  # columns of a table that goes into a file or pipe
+COLUMNS = ("since", "mapping", "side", "record", "name", "state", "code", "times", "why, and what to do")
 
 
 def failed(args: Any) -> None:
     """Show failed records with their state, or write those of one mapping into a CSV file."""
     states = args.state or ["open"]
-    with _company(args.company) as (spec, ledger):
+    with opened_company(args.company) as (spec, ledger):
         if args.csv:
             _export(spec, ledger, args, states)
             return
@@ -36,11 +34,11 @@ def failed(args: Any) -> None:
         ]
         counts = ledger.failure_counts(args.company)
     if found:
-        _table(found)
-    for count in counts:
-        _out(f"{count.mapping} {count.side}: {count.number} {count.state.value}")
+        table(COLUMNS, map(_cells, found))
+    for each in counts:
+        say(f"{each.mapping} {each.side}: {each.number} {each.state.value}")
     if not counts:
-        _out("No record has failed.")
+        say("No record has failed.")
 
 
 def correct(args: Any) -> None:
@@ -53,21 +51,21 @@ def correct(args: Any) -> None:
         data = path.read_bytes()
     except OSError as error:
         raise SystemExit(f"{path}: {error.strerror}") from None
-    with _company(args.company) as (spec, ledger):
+    with opened_company(args.company) as (spec, ledger):
         mapping = _mapping(spec, args.mapping)
         side = _side(ledger, mapping, args.side)
         source = open_side(spec.company, side, ledger)
-        done = import_csv(ledger, mapping, side, source, data, by=getpass.getuser(), file=path.name)
+        done = import_csv(ledger, mapping, side, source, data, by=user(), file=path.name)
     for wrong in done.errors:
-        _out(str(wrong), sys.stderr)
+        say(wrong, sys.stderr)
     if done.errors:
         raise SystemExit(1)
     for left in done.left:
-        _out(f"still wrong: {left}")
-    counts = (_count(done.values, "value"), _count(done.records, "record"), _count(done.unchanged, "line"))
-    _out("Corrected: {} of {}; {} without a change.".format(*counts))
+        say(f"still wrong: {left}")
+    counts = (count(done.values, "value"), count(done.records, "record"), count(done.unchanged, "line"))
+    say("Corrected: {} of {}; {} without a change.".format(*counts))
     if done.records:
-        _out(f"They go with: airflow iw reprocess {args.company} {args.mapping} --all")
+        say(f"They go with: airflow iw reprocess {args.company} {args.mapping} --all")
 
 
 def reprocess(args: Any) -> None:
@@ -79,40 +77,40 @@ def reprocess(args: Any) -> None:
 
     if bool(args.ids) is bool(args.all):
         raise SystemExit("Name the records, or say --all.")
-    with _company(args.company) as (spec, ledger):
+    with opened_company(args.company) as (spec, ledger):
         mapping = _mapping(spec, args.mapping)
         side = _side(ledger, mapping, args.side, args.ids)
         known = set(ledger.failing(args.company, args.mapping, side, args.ids))
         if unknown := [each for each in args.ids if each not in known]:
             raise SystemExit(f"Not among the failed records of {args.mapping}: {', '.join(map(shown, unknown))}")
         if args.all and not ledger.open_failures(args.company, args.mapping, side):
-            _out("No record is open.")
+            say("No record is open.")
             return
-        ledger.reopen(args.company, args.mapping, side, args.ids, by=getpass.getuser())
+        ledger.reopen(args.company, args.mapping, side, args.ids, by=user())
         flow = reprocess_flow(spec, args.mapping, side)
         try:
-            conf = reprocess_conf(args.ids, getpass.getuser())
+            conf = reprocess_conf(args.ids, user())
         except ValueError as error:
             raise SystemExit(str(error)) from None
         with create_session() as session:
-            run_id = run_now(session, ledger, flow.dag_id, getpass.getuser(), conf=conf)
-    _out(f"{flow.dag_id} {run_id}")
+            run_id = run_now(session, ledger, flow.dag_id, user(), conf=conf)
+    say(f"{flow.dag_id} {run_id}")
 
 
 def give_up(args: Any) -> None:
     """Give failed records up, with a reason; or take that back."""
-    with _company(args.company) as (spec, ledger):
+    with opened_company(args.company) as (spec, ledger):
         side = _side(ledger, _mapping(spec, args.mapping), args.side, args.ids)
         here = (args.company, args.mapping, side, args.ids)
         if args.back:
-            done = ledger.reopen(*here, by=getpass.getuser())
+            done = ledger.reopen(*here, by=user())
         elif not (args.why or "").strip():
             raise SystemExit("Say why: --why REASON. It is kept with the record.")
         else:
-            done = ledger.give_up(*here, by=getpass.getuser(), why=args.why)
+            done = ledger.give_up(*here, by=user(), why=args.why)
     word = ("open again", "was not given up") if args.back else ("given up", "is not open")
     for each in args.ids:
-        _out(f"{each}: {word[0] if each in done else word[1]}")
+        say(f"{each}: {word[0] if each in done else word[1]}")
     if len(done) < len(set(args.ids)):
         raise SystemExit(1)
 
@@ -128,36 +126,36 @@ def prune(args: Any) -> None:
     for name in names:
         if name not in specs:
             raise SystemExit(f"{name!r} is no company, or its spec has errors; see airflow iw validate.")
-        with _company(name) as (spec, ledger):
+        with opened_company(name) as (spec, ledger):
             gone = prune_company(ledger, spec.company)
-        _out(f"{name}: {gone} rows of the log older than {spec.company.log_days} days deleted")
+        say(f"{name}: {gone} rows of the log older than {spec.company.log_days} days deleted")
     if errors and not args.company:
-        _out(f"{len(errors)} errors in the specs; companies with errors were left out.", sys.stderr)
+        say(f"{len(errors)} errors in the specs; companies with errors were left out.", sys.stderr)
 
 
 def versions(args: Any) -> None:
     """Show the versions of a company's mappings, or what changed between two of them."""
     from iw_operators.spec.differences import between
 
-    with _company(args.company, checked=False) as (_, ledger):
+    with opened_company(args.company, checked=False) as (_, ledger):
         found = ledger.versions(args.company)
     if not args.between:
         for each in found:
-            _out(f"{each.mapping}  {each.fingerprint[:12]}  first used {each.first_at:%Y-%m-%d %H:%M}Z")
+            say(f"{each.mapping}  {each.fingerprint[:12]}  first used {each.first_at:%Y-%m-%d %H:%M}Z")
         if not found:
-            _out("No mapping has been run yet.")
+            say("No mapping has been run yet.")
         return
     one, two = ([each for each in found if each.fingerprint.startswith(start)] for start in args.between)
     pairs = [(old, new) for old in one for new in two if old.mapping == new.mapping]
     if len(pairs) != 1:
         raise SystemExit("Name two versions of one mapping by the beginnings of their fingerprints; see --versions.")
     ((old, new),) = pairs
-    _out(f"{old.mapping}: from {old.fingerprint[:12]} to {new.fingerprint[:12]}")
+    say(f"{old.mapping}: from {old.fingerprint[:12]} to {new.fingerprint[:12]}")
     differences = between(old.report, new.report)
     for difference in differences:
-        _out(f"  {difference}")
+        say(f"  {difference}")
     if not differences:
-        _out("  nothing")
+        say("  nothing")
 
 
 def _export(spec: CompanySpec, ledger: Ledger, args: Any, states: Sequence[str]) -> None:
@@ -174,7 +172,7 @@ def _export(spec: CompanySpec, ledger: Ledger, args: Any, states: Sequence[str])
         sys.stdout.buffer.writelines([data])
         return
     Path(args.csv).write_bytes(data)
-    _out(f"{args.csv}: failed records of {args.mapping}, {mapping.label(side)}")
+    say(f"{args.csv}: failed records of {args.mapping}, {mapping.label(side)}")
 
 
 def _mapping(spec: CompanySpec, name: str) -> ResolvedMapping:
@@ -206,50 +204,10 @@ def _side(ledger: Ledger, mapping: ResolvedMapping, given: str | None, ids: Sequ
     return sides.pop() if sides else "crm"
 
 
-def _table(found: Sequence[Failure]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("since", "mapping", "side", "record", "name", "state", "code", "times", "why, and what to do")
-    for each in found:
-        waits = "".join(f" Waits for {await_.mapping} {await_.source_id}." for await_ in each.awaits)
-        settled = f" {each.settled_by}: {each.settled_why}" if each.settled_at else ""
-        state = f"{each.state.value}{' (corrected)' if each.corrected else ''}"
-        cells = (f"{each.first_at:%m-%d %H:%M}", each.mapping, each.side, each.source_id, each.label, state)
-        reason = f"{each.why} {each.advice}{waits}{settled}".strip()
-        table.add_row(*(Text(shown(cell)) for cell in (*cells, each.code, str(each.attempts), reason)))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
-
-
-@contextmanager
-def _company(company: str, *, checked: bool = True) -> Iterator[tuple[CompanySpec, Ledger]]:
-    """Open a company's spec and the ledger. An error of ours ends the command with its words."""
-    from iw_operators.ledger.connect import open_ledger
-    from iw_operators.ledger.own import OwnLedger
-    from iw_operators.settings import ledger_conn_id, mappings_folder
-    from iw_operators.spec.loader import load_company
-
-    root = mappings_folder()
-    known = {entry.name for entry in root.iterdir() if entry.is_dir()} if root.is_dir() else set()
-    if company not in known:
-        raise SystemExit(f"There is no company {company!r}.")
-    spec, errors = load_company(root / company)
-    if spec is None or (checked and errors and not spec.mappings):
-        raise SystemExit("\n".join(map(str, errors)))
-    try:
-        ledger = open_ledger(ledger_conn_id())
-        try:
-            yield spec, OwnLedger.of(ledger, company)
-        finally:
-            ledger.close()
-    except InterWeaveError as error:
-        raise SystemExit(str(error)) from None
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _out(text: str, stream: Any = None) -> None:
-    (stream or sys.stdout).writelines([shown(text), "\n"])
+def _cells(failure: Failure) -> tuple[object, ...]:
+    waits = "".join(f" Waits for {await_.mapping} {await_.source_id}." for await_ in failure.awaits)
+    settled = f" {failure.settled_by}: {failure.settled_why}" if failure.settled_at else ""
+    state = f"{failure.state.value}{' (corrected)' if failure.corrected else ''}"
+    record = (failure.mapping, failure.side, failure.source_id, failure.label, state, failure.code, failure.attempts)
+    reason = f"{failure.why} {failure.advice}{waits}{settled}".strip()
+    return f"{failure.first_at:%m-%d %H:%M}", *record, reason

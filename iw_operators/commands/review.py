@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iw_operators.commands import WIDE, _known_flow, _ledger
-from iw_operators.shown import shown
+from iw_operators.commands.console import count, known_flow, opened_ledger, say, table, user
 
 if TYPE_CHECKING:
     from iw_operators.ledger.reviews import ReviewRow
@@ -22,14 +20,14 @@ def review(args: Any) -> None:
 
     Decides only. What is approved is bound when the waiting task of the flow's run is answered with Approve.
     """
-    _known_flow(args.company, args.flow)
-    with _ledger(args.company) as ledger:
+    known_flow(args.company, args.flow)
+    with opened_ledger(args.company) as ledger:
         run_id = ledger.latest_review(args.company, args.flow)
         if run_id is None:
             raise SystemExit(f"{args.company}.{args.flow} has no review sheet yet; trigger the flow first.")
         if args.approve:
-            number = ledger.approve_exact(args.company, run_id, by=getpass.getuser())
-            _say(f"{_rows(number)} approved.")
+            number = ledger.approve_exact(args.company, run_id, by=user())
+            say(f"{count(number, 'row')} approved.")
         if args.import_:
             _import(ledger, args.company, run_id, Path(args.import_))
         if args.csv:
@@ -50,7 +48,7 @@ def _export(ledger: Ledger, run_id: int, file: str) -> None:
         Path(file).write_bytes(data)
     except OSError as error:
         raise SystemExit(f"{file} cannot be written: {error.strerror}") from None
-    _say(f"{_rows(len(rows))} written to {file}. Fill in `decision` (and `partner`), then --import it.")
+    say(f"{count(len(rows), 'row')} written to {file}. Fill in `decision` (and `partner`), then --import it.")
 
 
 def _import(ledger: Ledger, company: str, run_id: int, file: Path) -> None:
@@ -63,42 +61,30 @@ def _import(ledger: Ledger, company: str, run_id: int, file: Path) -> None:
     found = decided(data, {row.id: row for row in every_row(ledger, run_id)})
     if found.wrong:
         for wrong in found.wrong:
-            _say(shown(str(wrong)), sys.stderr)
+            say(wrong, sys.stderr)
         raise SystemExit("Nothing was taken from the file.")
     lines = {choice.id: line for line, choice in found.choices.items()}
-    refused = ledger.decide_review(company, run_id, list(found.choices.values()), by=getpass.getuser())
-    _say(f"{_rows(len(lines) - len(refused))} decided.")
+    refused = ledger.decide_review(company, run_id, list(found.choices.values()), by=user())
+    say(f"{count(len(lines) - len(refused), 'row')} decided.")
     for each in refused:
-        _say(shown(f"line {lines[each.id]}: {each.why}"), sys.stderr)
+        say(f"line {lines[each.id]}: {each.why}", sys.stderr)
     if refused:
         raise SystemExit(1)
 
 
 def _show(ledger: Ledger, run_id: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     for mapping, counts in ledger.review_counts(run_id).items():
         told = ", ".join(f"{number} {finding} {decision}" for (finding, decision), number in counts.items())
-        _say(f"{mapping}: {told}")
+        say(f"{mapping}: {told}")
     rows = ledger.review_rows(run_id, findings=("candidate", "ambiguous"), decisions=("open",), limit=LISTED)
-    table = Table("row", "mapping", "record", "name", "finding", "partner", "why")
-    for row in rows:
-        cells = (str(row.id), row.mapping, row.source_id, row.label, row.finding, _partner(row), row.why)
-        table.add_row(*(Text(shown(cell)) for cell in cells))
     if rows:
-        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        table(("row", "mapping", "record", "name", "finding", "partner", "why"), map(_cells, rows))
+
+
+def _cells(row: ReviewRow) -> tuple[object, ...]:
+    return row.id, row.mapping, row.source_id, row.label, row.finding, _partner(row), row.why
 
 
 def _partner(row: ReviewRow) -> str:
     listed = [f"{each.label} ({each.id})" for each in row.candidates[:3]]
     return f"{row.target_label} ({row.target_id})" if row.target_id else "; ".join(listed)
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number} rows"
-
-
-def _say(text: str, stream: Any = None) -> None:
-    print(text, file=stream or sys.stdout)
