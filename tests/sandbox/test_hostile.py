@@ -13,6 +13,7 @@ from sandbox.common.app import TRANSPORT_FAULTS, respond_json
 from sandbox.common.faults import Faults
 from sandbox.common.hostile import ANSWERS, Hostile
 from sandbox.common.serve import serve
+from tests import web
 
 pytestmark = pytest.mark.sandbox
 
@@ -57,12 +58,12 @@ class Plain:
 def test_shapes(kind: str, expected: object) -> None:
     """The request is handled; its answer is well framed JSON of another shape; the next one is right again."""
     with serve(Plain()) as running:
-        armed = httpx.post(f"{running.url}/_sandbox/faults", json={"kind": kind})
+        armed = web.post(f"{running.url}/_sandbox/faults", json={"kind": kind})
         assert armed.status_code == 200, armed.text
-        answer = httpx.get(f"{running.url}/x")
+        answer = web.get(f"{running.url}/x")
         assert (answer.status_code, answer.json()) == (200, expected)
         assert running.sandbox.handled == 1
-        assert httpx.get(f"{running.url}/x").json() == ROWS
+        assert web.get(f"{running.url}/x").json() == ROWS
 
 
 def test_framing_and_types() -> None:
@@ -71,9 +72,9 @@ def test_framing_and_types() -> None:
 
         def got(kind: str) -> httpx.Response:
             running.sandbox.faults.arm({"kind": kind})
-            return httpx.get(f"{running.url}/x")
+            return web.get(f"{running.url}/x")
 
-        whole = httpx.get(f"{running.url}/x").content
+        whole = web.get(f"{running.url}/x").content
         assert got("truncated").content == whole[: len(whole) // 2]
         assert got("empty").content == b""
         with pytest.raises(UnicodeDecodeError):
@@ -91,10 +92,10 @@ def test_redirects_and_quotas() -> None:
     """A redirect leads where it was told to, a 429 says how long; neither is handled."""
     with serve(Plain()) as running:
         running.sandbox.faults.arm({"kind": "redirect", "to": "http://elsewhere.test"})
-        answer = httpx.get(f"{running.url}/a/b")
+        answer = web.get(f"{running.url}/a/b")
         assert (answer.status_code, answer.headers["location"]) == (307, "http://elsewhere.test/a/b")
         running.sandbox.faults.arm({"kind": "status_429", "seconds": 7})
-        answer = httpx.get(f"{running.url}/a/b")
+        answer = web.get(f"{running.url}/a/b")
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
         assert running.sandbox.handled == 0
 
@@ -104,7 +105,7 @@ def test_the_same_seed_is_the_same_day() -> None:
     struck = []
     for seed in (5, 5, 6):
         hostile = Hostile(Plain(), seed=seed, rate=0.02, kinds=ANSWERS, without=["bomb"])
-        with serve(hostile) as running, httpx.Client() as client:
+        with serve(hostile) as running, web.client() as client:
             for _ in range(60):
                 with contextlib.suppress(httpx.HTTPError):
                     client.get(f"{running.url}/x")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from local import odbc
+from local import debian, odbc
 
 
 def test_nothing_is_done_where_all_drivers_are(
@@ -14,7 +14,7 @@ def test_nothing_is_done_where_all_drivers_are(
 ) -> None:
     """With the drivers there, nothing is run and nothing said."""
     monkeypatch.setattr(odbc, "missing", list)
-    monkeypatch.setattr(odbc, "install", lambda: pytest.fail("installed"))
+    monkeypatch.setattr(debian, "install", lambda packages: pytest.fail("installed"))
     assert odbc.main() == 0
     assert capsys.readouterr().out == ""
 
@@ -22,8 +22,8 @@ def test_nothing_is_done_where_all_drivers_are(
 def test_elsewhere_clear_words_are_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Not as root on Debian: which drivers are missing, what needs them, and how to install them; no failure."""
     monkeypatch.setattr(odbc, "missing", lambda: ["SQLite3"])
-    monkeypatch.setattr(odbc, "can_install", lambda: False)
-    monkeypatch.setattr(odbc, "install", lambda: pytest.fail("installed"))
+    monkeypatch.setattr(debian, "can_install", lambda: False)
+    monkeypatch.setattr(debian, "install", lambda packages: pytest.fail("installed"))
     assert odbc.main() == 0
     said = capsys.readouterr().out
     assert "SQLite3" in said
@@ -41,7 +41,7 @@ def test_as_root_on_debian_they_are_installed(monkeypatch: pytest.MonkeyPatch, c
             raise subprocess.CalledProcessError(code, arguments)
 
     monkeypatch.setattr(odbc, "missing", lambda: ["SQLite3"])
-    monkeypatch.setattr(odbc, "can_install", lambda: True)
+    monkeypatch.setattr(debian, "can_install", lambda: True)
     monkeypatch.setattr(subprocess, "run", run)
     assert odbc.main() == result
     assert asked[0] == ["apt-get", "update", "-qq"]

@@ -4,12 +4,13 @@
         connection = pyodbc.connect(odbc_string(running.port))
 
 On the same port `GET /_sandbox/stats`, `POST /_sandbox/reset` and `POST /_sandbox/faults` control it, as with the other
-sandboxes; `POST /_sandbox/void` with `table` and `id` does what a bookkeeper does by hand. Faults:
-modal_dialog, single_user, company_closed, licence, no_permission (a statement, and opening the file), drop_in_group
-(before an INSERT while lines lie in the cache), drop_before, drop_middle (of a result), drop_after_commit, stale
-(3200), locked_list (3175), slow (`seconds`), error. `match` is a piece of `VERB Table` (`INSERT InvoiceLine`, `SELECT
-Customer`, `SP_LASTINSERTID Customer`), `OPEN`, or for stale and locked_list `UPDATE <header or list table>` and
-`WRITE <header or list table>`.
+sandboxes; `POST /_sandbox/void` with `table` and `id` does what a bookkeeper does by hand, and `POST
+/_sandbox/single_user` with `on` switches to single-user mode or back, which is refused (400) while the connector holds
+the file open, as QuickBooks refuses it. Faults: modal_dialog, single_user, company_closed, licence, no_permission,
+wrong_version (a statement, and opening the file), drop_in_group (before an INSERT while lines lie in the cache),
+drop_before, drop_middle (of a result), drop_after_commit, stale (3200), locked_list (3175), slow (`seconds`), error.
+`match` is a piece of `VERB Table` (`INSERT InvoiceLine`, `SELECT Customer`, `SP_LASTINSERTID Customer`), `OPEN`, or for
+stale and locked_list `UPDATE <header or list table>` and `WRITE <header or list table>`.
 
 Not kept: balances of accounts, quantities on hand, prices of groups, the posting of anything to the ledger, reports.
 """

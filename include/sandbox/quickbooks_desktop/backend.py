@@ -5,6 +5,7 @@ The cache of `FQSaveToCache` and the last ids belong to the connection: closing 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections import Counter
@@ -30,7 +31,9 @@ HOST_FAULTS = {
     "company_closed": "80040416",
     "licence": "80040427",
     "no_permission": "8004041A",
+    "wrong_version": "80040423",
 }
+OTHER_MODE = "80040410"
 TRUE = frozenset({"1", "true", "t", "y"})
 
 
@@ -65,6 +68,8 @@ class SimulatedBackend:
         self._file = file
         self._drop = drop
         self._open = False
+        self._single = False
+        self._mode = threading.Lock()
         self._cache: dict[str, tuple[Row, list[tuple[Table, Row]]]] = {}
         self._last: dict[str, str] = {}
         self._cancelled = threading.Event()
@@ -77,11 +82,30 @@ class SimulatedBackend:
         """Connect, unless connected."""
         if self._open:
             return
-        for kind in ("company_closed", "single_user", "licence", "no_permission", "modal_dialog"):
+        for kind in ("company_closed", "single_user", "licence", "no_permission", "wrong_version", "modal_dialog"):
             if self._file().faults.take(kind, "OPEN"):
                 raise errors.host(HOST_FAULTS[kind])
-        self._open = True
+        with self._mode:
+            if self._single:
+                raise errors.host(OTHER_MODE)
+            self._open = True
         self.connections += 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the company file is held open over this connection."""
+        return self._open
+
+    def switch(self, *, single_user: bool) -> None:
+        """Do what somebody at the host does: switch to single-user mode, or back to multi-user mode.
+
+        Raises ValueError while the file is held open over this connection, as QuickBooks refuses then.
+        """
+        with self._mode:
+            if single_user and self._open:
+                msg = "An application is accessing this company file; QuickBooks stays in multi-user mode"
+                raise ValueError(msg)
+            self._single = single_user
 
     def close(self) -> None:
         """Disconnect."""
@@ -167,13 +191,14 @@ class SimulatedBackend:
 
     def _select(self, file: CompanyFile, query: Select) -> Result:
         made = translate(file.schema, query, file.stamp())
-        cursor = file.store.query(made.sql, made.values)
+        with _computing():
+            cursor = file.store.query(made.sql, made.values)
         seconds = file.options.slow_seconds
 
         def rows() -> Iterator[Sequence[Any]]:
             while True:
                 try:
-                    with file.lock:
+                    with file.lock, _computing():
                         batch = cursor.fetchmany(BATCH)
                 except sqlite3.ProgrammingError:  # the file was reset under it
                     raise BackendError("[QODBC] Communication link failure", "08S01", lost=True) from None
@@ -196,8 +221,11 @@ class SimulatedBackend:
         if procedure.name == "sp_batchclear":
             self._cache.clear()
             return Result(rowcount=0)
+        if procedure.name == "sp_clearlastinsertid":
+            self._last.clear()
+            return Result(rowcount=0)
         columns, rows = procedures.run(file, procedure, self._last)
-        return Result(columns, iter(rows))
+        return Result(columns, iter(rows), rowcount=-1 if columns else 0)
 
     def _table(self, file: CompanyFile, name: str) -> Table:
         table = file.schema.get(name.lower())
@@ -275,6 +303,15 @@ class SimulatedBackend:
             else:
                 transactions.remove(file, table, row)
         return len(rows)
+
+
+@contextlib.contextmanager
+def _computing() -> Iterator[None]:
+    """A function that cannot take its argument is refused, as QODBC refuses an operand."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise errors.operand("<function>") from None
 
 
 def _saves_to_cache(insert: Insert) -> bool:

@@ -24,6 +24,7 @@ FAULTS = frozenset(
         "company_closed",
         "licence",
         "no_permission",
+        "wrong_version",
         "drop_in_group",
         "drop_before",
         "drop_middle",
@@ -91,9 +92,9 @@ class CompanyFile:
                 raise errors.no_column(name)
             if field.name == "FQSaveToCache":
                 continue
-            if field.computed or (verb == "updateable" and (field.insert_only or field.name == "EditSequence")):
+            if field.computed or (verb == "updateable" and field.insert_only):
                 raise errors.not_writable(field.name, verb)
-            row[field.name] = stored(field, literal)
+            row[field.name] = stored(field, Literal("ts", self.stamp()) if literal.kind == "clock" else literal)
         return row
 
     def resolve(self, table: Table, row: Row) -> None:

@@ -45,6 +45,8 @@ HOST: Final = {
     "80040403": "Could not open the specified QuickBooks company data file.",
     "8004040A": "A QuickBooks company data file is already open and it is different from the one requested or it is"
     " open in single-user mode.",
+    "80040410": "The QuickBooks company data file is currently open in a mode other than the one specified by your"
+    " application.",
     "80040427": "QuickBooks has not been registered: the licence of this installation has expired.",
     "8004041A": "This application does not have permission to access this QuickBooks company data file.",
     "80040423": "The version of qbXML that was requested is not supported or is unknown.",

@@ -33,6 +33,13 @@ COLUMNS: Final = tuple(
     )
 )
 LAST_ID: Final = (Column("LastInsertID", _TEXT, 36), Column("Status", Kind.INTEGER), Column("Message", _TEXT, 255))
+KEYS: Final = (
+    *(Column(name, _TEXT, 128) for name in ("QUALIFIERNAME", "OWNERNAME", "TABLENAME", "COLUMNNAME")),
+    Column("KEYSEQ", Kind.INTEGER),
+    Column("PKNAME", _TEXT, 128),
+)
+# What keeps QODBC's own copy of a company file up to date; there is none here.
+NOTHING_TO_DO: Final = frozenset({"sp_optimizefullsync", "sp_optimizeupdatesync", "sp_fqsavetocacherollback"})
 _TYPES: Final = {
     "s": (12, "VARCHAR"),
     "d": (9, "DATE"),
@@ -58,6 +65,11 @@ def run(file: CompanyFile, procedure: Procedure, last: Mapping[str, str]) -> Ans
                 raise errors.no_table(name)
             made = last.get(name.lower())
             return LAST_ID, [(made, 0, "Status OK")] if made else []
+        case "sp_primarykeys":
+            return KEYS, _keys(file, _argument(procedure))
+        case known if known in NOTHING_TO_DO:
+            _argument(procedure)
+            return (), []
     raise BackendError(f"[QODBC] Stored procedure is not known here: {procedure.name}", "HY000")
 
 
@@ -65,6 +77,16 @@ def _argument(procedure: Procedure) -> str:
     if not procedure.arguments:
         raise errors.syntax("<table name>")
     return procedure.arguments[0]
+
+
+def _keys(file: CompanyFile, name: str) -> list[Sequence[Any]]:
+    table = file.schema.get(name.lower())
+    if table is None:
+        raise errors.no_table(name)
+    if table.kind == "single":
+        return []
+    key = "FQPrimaryKey" if table.kind in ("line", "lines") else table.key
+    return [("QODBC", None, table.name, key, 1, None)]
 
 
 def _columns(file: CompanyFile, name: str) -> list[Sequence[Any]]:
@@ -79,7 +101,7 @@ def _columns(file: CompanyFile, name: str) -> list[Sequence[Any]]:
         row = (
             *("QODBC", None, table.name, field.name, kind, label, precision, length, scale, 10),
             *(int(not field.required), None, None, kind, None, length, number, "NO" if field.required else "YES"),
-            *(1, int(writable and not field.insert_only and field.name != "EditSequence"), int(writable)),
+            *(1, int(writable and not field.insert_only), int(writable)),
             *(int(field.required), "%s", field.ref_table or None, None, field.name[11:] if field.custom else None),
         )
         rows.append(row)

@@ -81,11 +81,14 @@ class QuickBooksDesktop:
             self.file.faults = faults
             seeding.fill(self.file, world)
             self.backend.statements.clear()
+        self.backend.switch(single_user=False)
         self.drop()
         return {"seed": seed or "as at the start", "rows": self.file.store.counts()}
 
     def stats(self) -> dict[str, Any]:
-        """Return what is counted: statements by verb and table, rows by table, writes, connections."""
+        """Return what is counted (statements by verb and table, rows by table, writes, connections), and who is there:
+        clients signed in to the connector, and whether it holds the company file open.
+        """
         with self.file.lock:
             return {
                 "requests": sum(self.backend.statements.values()),
@@ -95,6 +98,7 @@ class QuickBooksDesktop:
                 "written": dict(self.file.counts),
                 "connections": self.backend.connections,
                 "sessions": self.connector.sessions if self.connector else 0,
+                "open": self.backend.is_open,
             }
 
     def void(self, table: str, txn_id: str) -> dict[str, Any]:
@@ -127,7 +131,10 @@ class QuickBooksDesktop:
                 return {"armed": [fault.kind for fault in self.faults.armed()]}
             case "POST", "/_sandbox/void":
                 return self.void(str(body.get("table", "")), str(body.get("id", "")))
-        msg = "known: GET stats, POST reset, POST faults, POST void"
+            case "POST", "/_sandbox/single_user":
+                self.backend.switch(single_user=body.get("on", True) is True)
+                return {}
+        msg = "known: GET stats, POST reset, POST faults, POST void, POST single_user"
         raise LookupError(msg)
 
     async def other(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,7 +14,7 @@ import yaml
 from iw_operators.systems.quickbooks_desktop.connector.backend import Column, Kind
 
 FILE: Final = Path(__file__).with_name("schema.yaml")
-NUMBERS: Final = {"m": (13, 2), "p": (13, 5), "q": (12, 5), "%": (9, 5)}
+NUMBERS: Final = {"m": (13, 2), "p": (13, 5), "q": (12, 5), "%": (9, 5), "n": (19, 5)}  # n: what a query computes
 ADDRESS: Final = (
     *(f"Addr{n} s41" for n in range(1, 6)),
     *("City s31", "State s21", "Province s21", "County s21", "PostalCode s13", "Country s31", "Note s41"),

@@ -8,13 +8,12 @@ from typing import Any
 
 from iw_operators.systems.quickbooks_desktop.connector.backend import Column
 from sandbox.quickbooks_desktop import errors
-from sandbox.quickbooks_desktop.grammar import CLOCKS, FUNCTIONS
+from sandbox.quickbooks_desktop.computed import Computed
 from sandbox.quickbooks_desktop.schema import Field, Schema, Table
 from sandbox.quickbooks_desktop.store import quoted
-from sandbox.quickbooks_desktop.tree import Call, Compare, Expression, Literal, Logic, Name, Output, Select, Test
+from sandbox.quickbooks_desktop.tree import Compare, Expression, Literal, Logic, Name, Output, Select, Test
+from sandbox.quickbooks_desktop.tree import Query as Inner
 from sandbox.quickbooks_desktop.values import compared
-
-COUNTED = Field("COUNT", "i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,10 @@ def translate(schema: Schema, query: Select, now: str) -> Query:
     return _Translator(schema, query, now).query()
 
 
+def _limited(text: str, top: int | None) -> str:
+    return text if top is None else f"{text} LIMIT {top}"
+
+
 def condition(schema: Schema, table: Table, where: Expression | None, now: str) -> tuple[str, list[Any]]:
     """Return the WHERE of an UPDATE or DELETE of one table."""
     translator = _Translator(schema, None, now)
@@ -40,13 +43,15 @@ def condition(schema: Schema, table: Table, where: Expression | None, now: str) 
     return (translator.test(where), translator.values) if where is not None else ("1", [])
 
 
-class _Translator:
-    def __init__(self, schema: Schema, query: Select | None, now: str) -> None:
-        self._now = now
+class _Translator(Computed):
+    """:param outer: the query around this one, whose columns it may name."""
+
+    def __init__(self, schema: Schema, query: Select | None, now: str, outer: _Translator | None = None) -> None:
+        super().__init__(now)
         self._schema = schema
         self._query = query
+        self._outer = outer
         self._sources: dict[str, Table] = {}
-        self.values: list[Any] = []
 
     def add(self, name: str, alias: str) -> Table:
         table = self._schema.get(name.lower())
@@ -56,14 +61,36 @@ class _Translator:
         return table
 
     def query(self) -> Query:
+        """Return the whole query, what UNION adds included."""
         query = self._query
         assert query is not None  # noqa: S101  made for a query
+        text, fields = self._one(query, [])
+        tables = [table.name for table in self._sources.values()]
+        if query.others:
+            text = f"SELECT * FROM ({_limited(text, query.top)})"
+        for every, other in query.others:
+            inner = _Translator(self._schema, other, self._now, self._outer)
+            added, found = inner._one(other, fields)
+            if len(found) != len(fields):
+                raise errors.syntax("FROM")
+            text += f" UNION {'ALL ' * every}SELECT * FROM ({_limited(added, other.top)})"
+            self.values += inner.values
+        if query.order:
+            text += " ORDER BY " + ", ".join(self._order(key, down, fields, query) for key, down in query.order)
+        if not query.others:
+            text = _limited(text, query.top)
+        return Query(text, self.values, fields, [field.column for field in fields], tables)
+
+    def _one(self, query: Select, like: Sequence[Field]) -> tuple[str, list[Field]]:
+        """Return one SELECT and its columns. :param like: the columns that it is to be added to."""
         for source in query.sources:
             self.add(source.table, source.alias)
         shown: list[str] = []
         fields: list[Field] = []
         for output in query.outputs:
             for text, field, label in self._outputs(output):
+                if like[len(fields) : len(fields) + 1]:
+                    text, field = self._alike(text, field, like[len(fields)])
                 shown.append(f"{text} AS {quoted(label)}")
                 fields.append(Field(label, field.type, field.size))
         text = "SELECT " + ("DISTINCT " if query.distinct else "") + ", ".join(shown)
@@ -71,15 +98,10 @@ class _Translator:
         if query.where is not None:
             text += " WHERE " + self.test(query.where)
         if query.group:
-            text += " GROUP BY " + ", ".join(self._text(name)[0] for name in query.group)
+            text += " GROUP BY " + ", ".join(self._text(key)[0] for key in query.group)
         if query.having is not None:
             text += " HAVING " + self.test(query.having)
-        if query.order:
-            text += " ORDER BY " + ", ".join(self._order(key, down, fields) for key, down in query.order)
-        if query.top is not None:
-            text += f" LIMIT {query.top}"
-        tables = [table.name for table in self._sources.values()]
-        return Query(text, self.values, fields, [field.column for field in fields], tables)
+        return text, fields
 
     def _from(self, query: Select) -> str:
         text = ""
@@ -107,11 +129,13 @@ class _Translator:
             for field in self._sources[alias].fields.values()
         ]
 
-    def _order(self, key: Expression, down: bool, fields: Sequence[Field]) -> str:
+    def _order(self, key: Expression, down: bool, fields: Sequence[Field], query: Select) -> str:
         if isinstance(key, Literal) and key.kind == "number":  # ORDER BY 2
             text = key.value
         elif isinstance(key, Name) and not key.table and any(key.name.lower() == f.name.lower() for f in fields):
             text = quoted(next(f.name for f in fields if f.name.lower() == key.name.lower()))
+        elif query.others:
+            raise errors.syntax("<number>")
         else:
             text = self._text(key)[0]
         return text + (" DESC" if down else "")
@@ -122,40 +146,21 @@ class _Translator:
                 continue
             if field := table.find(name.name):
                 return f"{quoted(alias)}.{quoted(field.name)}", field
+        if self._outer is not None:
+            return self._outer._find(name)
         raise errors.no_column(f"{name.table}.{name.name}" if name.table else name.name)
 
-    def _text(self, expression: Expression) -> tuple[str, Field]:
-        """Return an expression that stands for a value, and what it holds."""
-        if isinstance(expression, Name):
-            return self._find(expression)
-        if isinstance(expression, Call):
-            return self._call(expression)
-        if isinstance(expression, Literal):
-            kinds = {"text": "s", "d": "d", "ts": "t", "bool": "b"}
-            kind = kinds.get(expression.kind, "i" if "." not in expression.value else "p")
-            field = Field("EXPR", kind, len(expression.value))
-            self.values.append(compared(field, expression, "="))
-            return "?", field
-        raise errors.syntax("<column>")
+    def _inner(self, query: Select) -> Query:
+        """Return a query in brackets; its values have their place after those so far."""
+        inner = _Translator(self._schema, query, self._now, self).query()
+        self.values += inner.values
+        return inner
 
-    def _call(self, call: Call) -> tuple[str, Field]:
-        if kind := CLOCKS.get(call.function):
-            self.values.append(self._now if kind == "t" else self._now[:10])
-            return "?", Field(call.function, kind)
-        if call.argument is None:
-            return "COUNT(*)", COUNTED
-        text, field = self._text(call.argument)
-        if call.function in FUNCTIONS:
-            made = Field(call.function, "i" if call.function == "LENGTH" else "s", field.size)
-            return f"{FUNCTIONS[call.function]}({text})", made
-        if call.function == "COUNT":
-            return f"COUNT({'DISTINCT ' if call.distinct else ''}{text})", COUNTED
-        if call.function in ("SUM", "AVG") and not (field.numeric or field.type == "i"):
-            raise errors.operand(call.function)
-        label = Field(call.function, field.type, field.size)
-        if call.function == "AVG":
-            return f"CAST(ROUND(AVG({text})) AS INTEGER)", label
-        return f"{call.function}({text})", label
+    def _queried(self, query: Select) -> tuple[str, Field]:
+        inner = self._inner(query)
+        if len(inner.fields) != 1:
+            raise errors.syntax("FROM")
+        return f"({inner.sql})", inner.fields[0]
 
     def test(self, expression: Expression) -> str:
         """Return a condition."""
@@ -170,6 +175,8 @@ class _Translator:
                 return f"{self._text(left)[0]} IS NULL"
             case Test():
                 return self._member(expression)
+            case Inner(query, True):
+                return f"EXISTS ({self._inner(query).sql})"
         raise errors.syntax("<comparison operator>")
 
     def _compare(self, compare: Compare) -> str:
@@ -187,18 +194,18 @@ class _Translator:
             if field.type == "t" and isinstance(value, str) and len(value) == len("2026-01-31"):
                 value += " 00:00:00"
             self.values.append(value)
-            return f"{text} {compare.operator} ?"
+            escape = " ESCAPE '" + compare.escape.replace("'", "''") + "'" if compare.escape else ""
+            return f"{text} {compare.operator} ?{escape}"
         other, kind = self._text(right)
         if (field.type in "sdt") != (kind.type in "sdt"):
             raise errors.operand(compare.operator)
+        text, other, _ = self._matched((text, field), (other, kind))
         return f"{text} {compare.operator} {other}"
 
     def _member(self, test: Test) -> str:
         if test.query is not None:
             text, _ = self._text(test.left)
-            inner = translate(self._schema, test.query, self._now)
-            self.values += inner.values
-            return f"{text} IN ({inner.sql})"
+            return f"{text} IN ({self._inner(test.query).sql})"
         if test.operator == "BETWEEN":
             low, high = test.members
             return (

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.quickbooks_desktop.functions import register
 from sandbox.quickbooks_desktop.schema import Schema, Table
 
 Row = dict[str, Any]
@@ -27,6 +28,7 @@ class Store:
         self.lock = threading.RLock()
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        register(self._db)
         self._db.execute("PRAGMA case_sensitive_like = ON")
         self._db.execute("PRAGMA synchronous = OFF")
         if path:

@@ -173,7 +173,7 @@ def change_line(file: CompanyFile, table: Table, line_id: str, changes: Row) -> 
         rate = f"{name}Cost" if f"{name}cost".lower() in table.fields else f"{name}Rate"
         if {f"{name}Quantity", rate} & own.keys() and f"{name}Amount" not in own:
             line[f"{name}Amount"] = None
-        elif f"{name}Amount" in own and rate not in own:
+        elif f"{name}Amount" in own and rate not in own and rate in table.own:  # an expense has no rate
             line[rate] = None
         totals.price_lines(file, head, row, [(table, line)])
         line.pop("_Row")

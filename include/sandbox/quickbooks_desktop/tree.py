@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value. `kind` is text, number, d, t, ts, bool or null."""
+    """A value. `kind` is text, number, d, t, ts, bool, null or clock (the host's time)."""
 
     kind: str
     value: str
@@ -23,20 +23,38 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function; `argument` None is `COUNT(*)`."""
+    """A function; without arguments it is `COUNT(*)`, or one that needs none."""
 
     function: str
-    argument: Expression | None
+    arguments: tuple[Expression, ...] = ()
     distinct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
-    """A comparison by `operator` (=, <>, <, >, <=, >=, LIKE)."""
+class Sum:
+    """Two values and +, -, * or / between them."""
 
     operator: str
     left: Expression
     right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query in brackets: a value, or with `exists` whether it has rows."""
+
+    query: Select
+    exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A comparison by `operator` (=, <>, <, >, <=, >=, LIKE). `escape` is LIKE's."""
+
+    operator: str
+    left: Expression
+    right: Expression
+    escape: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ class Logic:
     members: tuple[Expression, ...]
 
 
-Expression = Literal | Name | Call | Compare | Test | Logic
+Expression = Literal | Name | Call | Sum | Query | Compare | Test | Logic
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +100,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """A query."""
+    """A query. `others` are what UNION adds, each with whether it is UNION ALL; `order` is that of all together."""
 
     outputs: tuple[Output, ...]
     sources: tuple[Source, ...]
     where: Expression | None = None
-    group: tuple[Name, ...] = ()
+    group: tuple[Expression, ...] = ()
     having: Expression | None = None
     order: tuple[tuple[Expression, bool], ...] = ()
     top: int | None = None
     distinct: bool = False
+    others: tuple[tuple[bool, Select], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,17 @@ from sandbox.quickbooks_desktop.tree import Literal
 SCALE: Final = 5
 UNIT: Final = Decimal(1).scaleb(-SCALE)
 CENT: Final = Decimal("0.01")
+WORDS: Final = {  # the only values that some columns take (qbXML's enumerations)
+    "AccountType": frozenset(
+        [
+            *("AccountsPayable", "AccountsReceivable", "Bank", "CostOfGoodsSold", "CreditCard", "Equity", "Expense"),
+            *("FixedAsset", "Income", "LongTermLiability", "NonPosting", "OtherAsset", "OtherCurrentAsset"),
+            *("OtherCurrentLiability", "OtherExpense", "OtherIncome"),
+        ]
+    ),
+    "BillableStatus": frozenset(("Billable", "NotBillable", "HasBeenBilled")),
+    "JobStatus": frozenset(("Awarded", "Closed", "InProgress", "None", "NotAwarded", "Pending")),
+}
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?)?\Z")
 
 
@@ -76,6 +87,9 @@ def stored(field: Field, literal: Literal) -> Any:
     if field.type == "s":
         if field.size and len(text) > field.size:
             raise errors.refusal(3070, text, field.name, field.size)
+        words = next((words for name, words in WORDS.items() if field.name.endswith(name)), None)
+        if words and text and text not in words:
+            raise errors.refusal(3152, text, field.name)
         return text or None
     if field.type == "b":
         known = {"1": 1, "0": 0, "true": 1, "false": 0, "t": 1, "f": 0, "y": 1, "n": 0}.get(text.lower())

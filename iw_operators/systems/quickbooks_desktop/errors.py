@@ -6,6 +6,7 @@ is. SQLSTATE decides only where there is no such code: then the statement may ne
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from iw_operators.errors import (
@@ -34,11 +35,24 @@ _OTHER_FILE: Final = "serves the company file"  # what our connector says to who
 _CONNECTOR: Final = "[IW connector]"  # how our connector's own errors begin
 _NOT_BEGUN: Final = "Not begun"  # ... of which these are surely not done
 _READ_ONLY: Final = "read only"
+_OF_A_STATEMENT: Final = frozenset({"odbc.name", "odbc.statement", "odbc.type"})
 _CANNOT_OPEN: Final = "can't open lib"
+_NOT_IN_TIME: Final = "has not ended within"
+_UNOPENED: Final = re.compile(r"The company file cannot be opened \((?P<state>\w+)\): (?P<said>.*)")
+_ON_HOST: Final = {"driver_missing": "odbc.host_driver", "licence": "odbc.licence"}
+
+
+def of_the_way(error: InterWeaveError) -> bool:
+    """Tell whether an error is about the way to QuickBooks (licence, permission, sign-in) and not about a record."""
+    if not isinstance(error, FixConfiguration):
+        return False
+    return error.code.startswith("8004") or (error.code.startswith("odbc.") and error.code not in _OF_A_STATEMENT)
 
 
 def of_driver(error: Exception) -> Fault:
     """Return what an exception of a DB-API driver says: SQLSTATE first, text last, as pyodbc gives them."""
+    if isinstance(error, ImportError):  # pyodbc, or the driver manager that it is linked with
+        return Fault("", str(error), "IM003")
     args = [str(each) for each in error.args]
     state = args[0] if len(args) > 1 else ""
     return fault(args[-1] if args else str(error), state)
@@ -77,9 +91,16 @@ def _coded(found: Fault, code: str) -> InterWeaveError:
 def _of_connector(text: str, *, connecting: bool) -> InterWeaveError:
     """Return the error for one of the connector's own: not begun, read only, or with an outcome that nobody knows."""
     said = _first(text[text.index(_CONNECTOR) :].removeprefix(_CONNECTOR).strip())
+    if unopened := _UNOPENED.search(text):
+        message = f"{LABEL}: {_first(unopened['said'])}."
+        if code := _ON_HOST.get(unopened["state"]):
+            return _configuration(code, message)
+        return ConnectionFailure(message, sent=False, code="odbc.not_open", advice=advice_for("odbc.not_open", SYSTEM))
     if _READ_ONLY in text:
         return _configuration("odbc.read_only", f"{LABEL}: {said}.")
     code, sent = ("odbc.busy", False) if _NOT_BEGUN in text else ("odbc.lost", not connecting)
+    if connecting and _NOT_IN_TIME in text:
+        code = "odbc.timeout"
     return ConnectionFailure(f"{LABEL}: {said}.", sent=sent, code=code, advice=advice_for(code, SYSTEM))
 
 

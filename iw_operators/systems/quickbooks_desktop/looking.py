@@ -22,7 +22,7 @@ from iw_operators.systems.quickbooks_desktop.errors import LABEL
 from iw_operators.systems.quickbooks_desktop.lists import Lists
 from iw_operators.systems.quickbooks_desktop.reading import Reading
 from iw_operators.systems.quickbooks_desktop.shape import Shape
-from iw_operators.systems.quickbooks_desktop.statements import Cells, cells_of, kind_of, marker_of
+from iw_operators.systems.quickbooks_desktop.statements import Cells, cells_of, kind_of, marker_of, table_of
 from iw_operators.systems.quickbooks_desktop.tables import TABLES
 
 Where = list[tuple[str, str, Sequence[Parameter]]]
@@ -188,7 +188,15 @@ class Looking:
 
 def holds(write: Write, record: Record) -> bool:
     """Tell whether a record has what was sent; lines are compared in the fields that were sent."""
-    return all(same(value, record.values.get(name)) for name, value in write.values.items())
+    return all(same(_as_kept(write, value), record.values.get(name)) for name, value in write.values.items())
+
+
+def _as_kept(write: Write, value: Value) -> Value:
+    """Return lines in the order in which QuickBooks keeps them: a bill's items come before its expenses."""
+    tables = TABLES[write.view.object].lines
+    if not isinstance(value, tuple) or len(tables) < 2:
+        return value
+    return tuple(sorted(value, key=lambda line: tables.index(table_of(tables, write.view.lines, line))))
 
 
 def same(sent: Value, held: Value) -> bool:

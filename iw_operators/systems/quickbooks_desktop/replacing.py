@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from iw_operators.points import reach
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Parameter, delete, insert, select, update
 from iw_operators.systems.quickbooks_desktop.shape import Shape
@@ -37,17 +38,21 @@ def replace_lines(client: Client, shape: Shape, ident: str, wanted: Rows, *, ver
                 if client.run(delete(lines.table, {key: ident, at: each, **guard})) == 0 and guard:
                     return False
                 guard = {}
+                reach("within_lines")
             there = []
         empty = dict.fromkeys(shape.line_columns(lines))
         for each, row in zip(there, rows, strict=False):
             if client.run(update(lines.table, {**empty, **row}, {key: ident, at: each, **guard})) == 0 and guard:
                 return False
             guard = {}
+            reach("within_lines")
         for row in rows[len(there) :]:
             client.run(insert(lines.table, {key: ident, **row}, more=False))
             guard = {}
+            reach("within_lines")
         for each in there[len(rows) :]:
             if client.run(delete(lines.table, {key: ident, at: each, **guard})) == 0 and guard:
                 return False
             guard = {}
+            reach("within_lines")
     return True

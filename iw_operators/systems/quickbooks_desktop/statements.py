@@ -139,7 +139,7 @@ def _address(name: str, columns: Sequence[str], value: Value) -> dict[str, Param
 
 
 def _line(shape: Shape, line: Line, number: int) -> tuple[Lines, Mapping[str, Parameter]]:
-    table = _table_of(shape, line)
+    table = table_of(shape.tables.lines, shape.view.lines, line)
     row: dict[str, Parameter] = {}
     for name, value in line.items():
         definition = shape.view.lines[name]
@@ -158,12 +158,13 @@ def _line(shape: Shape, line: Line, number: int) -> tuple[Lines, Mapping[str, Pa
     return table, row
 
 
-def _table_of(shape: Shape, line: Line) -> Lines:
-    for table in shape.tables.lines:
-        names = [name for name, definition in shape.view.lines.items() if definition.native == table.told]
+def table_of(tables: Sequence[Lines], fields: Mapping[str, FieldDef], line: Line) -> Lines:
+    """Return the table in which a line stands. :param fields: of lines, by their neutral names."""
+    for table in tables:
+        names = [name for name, definition in fields.items() if definition.native == table.told]
         if not table.told or any(line.get(name) not in (None, "") for name in names):
             return table
-    return shape.tables.lines[-1]
+    return tables[-1]
 
 
 def _plain(name: str, definition: FieldDef, value: Value) -> Parameter:

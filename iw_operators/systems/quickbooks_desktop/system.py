@@ -15,7 +15,7 @@ from iw_operators.spec.catalogue import FieldDef
 from iw_operators.systems.base import Batch, Outcome, Settings, View, Window
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import CLOCK, Statement, as_text, select
-from iw_operators.systems.quickbooks_desktop.errors import LABEL, single_user
+from iw_operators.systems.quickbooks_desktop.errors import LABEL, error_of, of_driver, single_user
 from iw_operators.systems.quickbooks_desktop.lists import Lists
 from iw_operators.systems.quickbooks_desktop.looking import Looking
 from iw_operators.systems.quickbooks_desktop.reading import Reading
@@ -65,6 +65,10 @@ class QuickBooksDesktop:
         product = as_text(host.get("productname")) or LABEL
         mode = " in multi-user mode" if host.get("qbfilemode") else ""
         return f"{LABEL}: {company} is open{mode} ({product})"
+
+    def close(self) -> None:
+        """Let go of the company file; what is asked afterwards connects anew. Never raises."""
+        self.client.drop()
 
     def _host(self) -> Mapping[str, Any]:
         """Return what QuickBooks says of itself; nothing where a driver has no such table or column."""
@@ -154,10 +158,10 @@ def connect(conn_id: str, settings: Settings) -> QuickBooksDesktop:
 
     FixConfiguration when the connection is missing or lacks something.
     """
-    from iw_operators.systems.quickbooks_desktop.hook import (
-        QuickBooksDesktopHook,
-    )  # Airflow is imported where it is used
-
+    try:  # Airflow is imported where it is used
+        from iw_operators.systems.quickbooks_desktop.hook import QuickBooksDesktopHook
+    except ImportError as error:
+        raise error_of(of_driver(error), connecting=True) from error
     try:
         zone = ZoneInfo(settings.time_zone)
     except (ZoneInfoNotFoundError, ValueError) as error:

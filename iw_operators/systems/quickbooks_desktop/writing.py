@@ -18,11 +18,19 @@ from typing import Any, Final
 import structlog
 
 from iw_operators.engine.model import Record
-from iw_operators.errors import ConnectionFailure, FixRecord, InterWeaveError, RetryLater, StaleRecord
+from iw_operators.errors import (
+    ConnectionFailure,
+    FixConfiguration,
+    FixRecord,
+    InterWeaveError,
+    RetryLater,
+    StaleRecord,
+)
+from iw_operators.points import reach
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Parameter, delete, select, update
-from iw_operators.systems.quickbooks_desktop.errors import GONE, LABEL, STALE, TAKEN
+from iw_operators.systems.quickbooks_desktop.errors import GONE, LABEL, STALE, TAKEN, of_the_way
 from iw_operators.systems.quickbooks_desktop.looking import Looking, by_object, holds, in_doubt, not_applied, same
 from iw_operators.systems.quickbooks_desktop.reading import Reading
 from iw_operators.systems.quickbooks_desktop.replacing import replace_lines
@@ -58,7 +66,7 @@ class Writer:
                 continue
             try:
                 outcomes[write.key] = self._one(write, current.get(write.target_id or ""))
-            except RetryLater as error:
+            except (RetryLater, FixConfiguration) as error:
                 if not _arrived(error) and not self._any_sent(outcomes):
                     raise
                 log.warning("a batch is in doubt", batch=batch.key, writes=len(batch.writes) - place, code=error.code)
@@ -74,7 +82,11 @@ class Writer:
         return any(outcome.result is Result.APPLIED for outcome in outcomes.values())
 
     def _one(self, write: Write, current: Record | None) -> Outcome:
-        """Send one write. :raises RetryLater: it was refused for now, or nobody knows (`ConnectionFailure.sent`)."""
+        """Send one write.
+
+        :raises RetryLater: it was refused for now, or nobody knows (`ConnectionFailure.sent`).
+        :raises FixConfiguration: QuickBooks lets nobody in: that is no fault of this record, and the others wait too.
+        """
         try:
             if write.op is Op.CREATE:
                 return self._create(write)
@@ -90,6 +102,8 @@ class Writer:
         except RetryLater:
             raise
         except InterWeaveError as error:
+            if of_the_way(error):
+                raise
             return self._refused(write, error)
 
     def _refused(self, write: Write, error: InterWeaveError) -> Outcome:
@@ -119,8 +133,11 @@ class Writer:
             header["IsAutoApply"] = False  # what is applied to what is for the mapping to say
         statements = group(shape, Cells(header, cells.lines))
         table = statements[-1][0]
-        for _, statement in statements:
+        for number, (_, statement) in enumerate(statements):
+            if number:
+                reach("within_group")
             self.client.run(statement)
+        reach("before_last_id")
         return Outcome(write.key, Result.APPLIED, self.client.last_id(table))
 
     def _update(self, write: Write, current: Record) -> Outcome:
@@ -251,11 +268,11 @@ def _bare(view: View) -> View:
     return View(view.object, view.definition, {})
 
 
-def _arrived(error: RetryLater) -> bool:
+def _arrived(error: InterWeaveError) -> bool:
     return isinstance(error, ConnectionFailure) and error.sent
 
 
-def _as_doubt(error: RetryLater) -> ConnectionFailure:
+def _as_doubt(error: InterWeaveError) -> ConnectionFailure:
     if isinstance(error, ConnectionFailure):
         return error
     return ConnectionFailure(error.message, sent=True, code=error.code, advice=error.advice)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import httpx
 import pytest
+
+from tests import web
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.feature("S1")]
 
@@ -18,7 +19,7 @@ CLIENT = {"grant_type": "client_credentials", "client_id": "iw-client", "client_
 def test_good_credentials_give_code_0_and_the_cookies(make_site: Any) -> None:
     """A right password is answered with Code 0 and the four cookies of every build."""
     site = make_site(signed_in=False)
-    response = httpx.post(site.url + LOGIN, json=GOOD)
+    response = web.post(site.url + LOGIN, json=GOOD)
     assert response.status_code == 200
     assert response.json() == {
         "Code": 0,
@@ -33,7 +34,7 @@ def test_good_credentials_give_code_0_and_the_cookies(make_site: Any) -> None:
 def test_bad_credentials_are_status_200_with_another_code(make_site: Any) -> None:
     """A wrong password is status 200, Code other than 0, and no cookie."""
     site = make_site(signed_in=False)
-    response = httpx.post(site.url + LOGIN, json={**GOOD, "UserPassword": "wrong"})
+    response = web.post(site.url + LOGIN, json={**GOOD, "UserPassword": "wrong"})
     assert response.status_code == 200
     assert response.json()["Code"] != 0
     assert response.json()["Message"]
@@ -43,15 +44,15 @@ def test_bad_credentials_are_status_200_with_another_code(make_site: Any) -> Non
 def test_a_login_body_that_is_no_json_is_refused(make_site: Any) -> None:
     """A sign-in without a readable body is a 400, not a crash."""
     site = make_site(signed_in=False)
-    assert httpx.post(site.url + LOGIN, content=b"{").status_code == 400
-    assert httpx.post(site.url + LOGIN, json=["x"]).status_code == 400
+    assert web.post(site.url + LOGIN, content=b"{").status_code == 400
+    assert web.post(site.url + LOGIN, json=["x"]).status_code == 400
 
 
 def test_without_a_session_every_request_is_401(make_site: Any) -> None:
     """The service answers nobody who has not signed in."""
     site = make_site(signed_in=False)
     for path in ("", "/$metadata", "/Account", "/$batch"):
-        response = httpx.get(site.odata + path)
+        response = web.get(site.odata + path)
         assert response.status_code == 401
         assert set(response.json()) == {"Message", "ExceptionMessage", "ExceptionType", "StackTrace"}
 
@@ -60,7 +61,7 @@ def test_without_a_session_every_request_is_401(make_site: Any) -> None:
 def test_without_a_valid_bpmcsrf_it_is_403(site: Any, value: str | None) -> None:
     """The cookie alone is not enough: the header has to repeat its value."""
     assert (
-        httpx.get(site.odata, cookies=site.session.cookies.get_dict(), headers={"ForceUseSession": "true"}).status_code
+        web.get(site.odata, cookies=site.session.cookies.get_dict(), headers={"ForceUseSession": "true"}).status_code
         == 403
     )
     site.session.headers["BPMCSRF"] = value
@@ -76,8 +77,8 @@ def test_without_force_use_session_it_is_401(site: Any) -> None:
 def test_on_net_framework_the_login_below_0_is_401(make_site: Any) -> None:
     """The sign-in sits at the site root on both hosts."""
     site = make_site(flavour="netframework", root="/0/odata", signed_in=False)
-    assert httpx.post(f"{site.url}/0{LOGIN}", json=GOOD).status_code == 401
-    assert httpx.post(site.url + LOGIN, json=GOOD).json()["Code"] == 0
+    assert web.post(f"{site.url}/0{LOGIN}", json=GOOD).status_code == 401
+    assert web.post(site.url + LOGIN, json=GOOD).json()["Code"] == 0
 
 
 @pytest.mark.parametrize(
@@ -116,17 +117,17 @@ def test_an_ended_session_can_be_the_login_page_with_status_200(make_site: Any) 
     assert "text/html" in response.headers["Content-Type"]
     assert "/Login/" in response.text
     assert '"bootstrap.login"' in response.text
-    assert httpx.get(site.odata).status_code == 401  # never signed in is something else
+    assert web.get(site.odata).status_code == 401  # never signed in is something else
 
 
 def test_a_bearer_token_needs_no_bpmcsrf(make_site: Any) -> None:
     """OAuth 2.0 client credentials give a token that stands alone."""
     site = make_site(signed_in=False)
-    answer = httpx.post(f"{site.url}/connect/token", data=CLIENT).json()
+    answer = web.post(f"{site.url}/connect/token", data=CLIENT).json()
     assert answer["token_type"] == "Bearer"
     assert answer["expires_in"] == 3600
     headers = {"Authorization": f"Bearer {answer['access_token']}"}
-    assert httpx.get(f"{site.odata}/Currency", headers=headers).status_code == 200
+    assert web.get(f"{site.odata}/Currency", headers=headers).status_code == 200
     assert site.stats()["calls"] == {"token": 1, "read": 1}
 
 
@@ -134,7 +135,7 @@ def test_client_credentials_may_come_as_basic_authentication(make_site: Any) -> 
     """The identity service takes the client's secret from either place."""
     site = make_site(signed_in=False)
     header = {"Authorization": "Basic " + base64.b64encode(b"iw-client:iw-secret").decode()}
-    response = httpx.post(f"{site.url}/connect/token", data={"grant_type": "client_credentials"}, headers=header)
+    response = web.post(f"{site.url}/connect/token", data={"grant_type": "client_credentials"}, headers=header)
     assert response.status_code == 200
 
 
@@ -149,16 +150,16 @@ def test_client_credentials_may_come_as_basic_authentication(make_site: Any) -> 
 def test_a_bad_token_request_is_400(make_site: Any, change: dict[str, str], error: str) -> None:
     """The identity service names what is wrong."""
     site = make_site(signed_in=False)
-    response = httpx.post(f"{site.url}/connect/token", data={**CLIENT, **change})
+    response = web.post(f"{site.url}/connect/token", data={**CLIENT, **change})
     assert (response.status_code, response.json()) == (400, {"error": error})
 
 
 def test_an_ended_or_forged_token_is_401(make_site: Any) -> None:
     """A token counts until its end only, and only if it was given out."""
     site = make_site(signed_in=False, token_seconds=0)
-    token = httpx.post(f"{site.url}/connect/token", data=CLIENT).json()["access_token"]
+    token = web.post(f"{site.url}/connect/token", data=CLIENT).json()["access_token"]
     for value in (token, "forged"):
-        assert httpx.get(site.odata, headers={"Authorization": f"Bearer {value}"}).status_code == 401
+        assert web.get(site.odata, headers={"Authorization": f"Bearer {value}"}).status_code == 401
 
 
 def test_calls_over_the_daily_quota_are_429(make_site: Any) -> None:

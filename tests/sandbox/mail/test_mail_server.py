@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from sandbox.mail import Options, RunningMail, serve_mail
-from tests.security.test_tls import certificate
+from tests import web
+from tests.certificates import certificate
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.feature("R8")]
 
@@ -44,7 +45,7 @@ def send(mail: RunningMail, message: EmailMessage | None = None, *recipients: st
 def test_a_mail_can_be_read_as_it_was_sent(mail: RunningMail) -> None:
     """Subject, bodies and the envelope come back character for character."""
     send(mail, letter(ODD, ODD + "\n"), "ops@acme.example", "hidden@acme.example")
-    (row,) = httpx.get(f"{mail.url}/messages").json()
+    (row,) = web.get(f"{mail.url}/messages").json()
     assert row["subject"] == ODD
     assert row["text"] == ODD + "\n"
     assert row["html"] == f"<p>{ODD}\n</p>\n"
@@ -55,28 +56,28 @@ def test_a_mail_can_be_read_as_it_was_sent(mail: RunningMail) -> None:
         "",
         False,
     )
-    assert "hidden" not in httpx.get(f"{mail.url}/messages/{row['id']}/raw").text
+    assert "hidden" not in web.get(f"{mail.url}/messages/{row['id']}/raw").text
 
 
 def test_mails_are_found_by_who_got_them_and_deleted(mail: RunningMail) -> None:
     """`?to=` is about the envelope; DELETE takes one mail or all; what is not there is 404."""
     for to in ("a@example.com", "b@example.com", "b@example.com"):
         send(mail, None, to)
-    assert [row["id"] for row in httpx.get(f"{mail.url}/messages", params={"to": "b@example.com"}).json()] == [2, 3]
+    assert [row["id"] for row in web.get(f"{mail.url}/messages", params={"to": "b@example.com"}).json()] == [2, 3]
     assert httpx.delete(f"{mail.url}/messages/2").json() == {"deleted": 1}
     assert httpx.delete(f"{mail.url}/messages/2").status_code == 404
-    assert httpx.get(f"{mail.url}/messages/2").status_code == 404
+    assert web.get(f"{mail.url}/messages/2").status_code == 404
     assert httpx.delete(f"{mail.url}/messages").json() == {"deleted": 2}
-    assert httpx.get(f"{mail.url}/messages").json() == []
+    assert web.get(f"{mail.url}/messages").json() == []
 
 
 def test_the_page_shows_mails_and_executes_nothing(mail: RunningMail) -> None:
     """What a mail holds is text on the list, and its HTML is shown under a policy that lets nothing run."""
     send(mail, letter("<script>alert(1)</script>", "<b>x</b>"))
-    page = httpx.get(mail.url).text
+    page = web.get(mail.url).text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>" not in page
-    shown = httpx.get(f"{mail.url}/messages/1/html")
+    shown = web.get(f"{mail.url}/messages/1/html")
     assert "<b>x</b>" in shown.text
     assert shown.headers["content-security-policy"].startswith("default-src 'none'")
 
@@ -87,10 +88,10 @@ def test_sign_in_is_checked_where_somebody_signs_in(mail: RunningMail) -> None:
     with smtplib.SMTP("127.0.0.1", mail.smtp_port) as client:
         client.login(options.user, options.password)
         client.send_message(letter())
-    assert httpx.get(f"{mail.url}/messages").json()[0]["signed_in"] == options.user
+    assert web.get(f"{mail.url}/messages").json()[0]["signed_in"] == options.user
     with smtplib.SMTP("127.0.0.1", mail.smtp_port) as client, pytest.raises(smtplib.SMTPAuthenticationError):
         client.login(options.user, "wrong")
-    assert httpx.get(f"{mail.url}/_sandbox/stats").json()["smtp"]["sign-ins refused"] >= 1
+    assert web.get(f"{mail.url}/_sandbox/stats").json()["smtp"]["sign-ins refused"] >= 1
 
 
 def test_sign_in_can_be_required() -> None:
@@ -107,7 +108,7 @@ def test_starttls_is_offered_where_there_is_a_certificate(tmp_path: Path) -> Non
         with smtplib.SMTP("127.0.0.1", mail.smtp_port) as client:
             client.starttls(context=ssl.create_default_context(cafile=files[0]))
             client.send_message(letter())
-        assert httpx.get(f"{mail.url}/messages").json()[0]["encrypted"] is True
+        assert web.get(f"{mail.url}/messages").json()[0]["encrypted"] is True
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_faults_hit_once_and_are_over(
     mail: RunningMail, kind: str, match: str, error: type[Exception], taken: int
 ) -> None:
     """Each fault shows as what a client calls it; the next mail goes through."""
-    httpx.post(f"{mail.url}/_sandbox/faults", json={"kind": kind, "match": match}).raise_for_status()
+    web.post(f"{mail.url}/_sandbox/faults", json={"kind": kind, "match": match}).raise_for_status()
     with pytest.raises(error):
         send(mail)
     assert mail.sandbox.store.count() == taken
@@ -155,9 +156,9 @@ def test_a_refused_sign_in_and_a_slow_answer(mail: RunningMail) -> None:
 def test_reset_and_stats(mail: RunningMail) -> None:
     """The control endpoint counts mails and forgets them."""
     send(mail)
-    assert httpx.get(f"{mail.url}/_sandbox/stats").json()["mails"] == 1
-    assert httpx.post(f"{mail.url}/_sandbox/reset", json={}).json() == {"deleted": 1}
-    assert httpx.get(f"{mail.url}/_sandbox/stats").json() == {"requests": 0, "by_request": {}, "faults": []} | {
+    assert web.get(f"{mail.url}/_sandbox/stats").json()["mails"] == 1
+    assert web.post(f"{mail.url}/_sandbox/reset", json={}).json() == {"deleted": 1}
+    assert web.get(f"{mail.url}/_sandbox/stats").json() == {"requests": 0, "by_request": {}, "faults": []} | {
         "mails": 0,
         "smtp": {},
     }

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
-from local import odbc
 from sandbox.quickbooks_desktop import Running, make, odbc_string, serve
 from sandbox.seed import globex
 from sandbox.seed.world import World
-
-
-@pytest.fixture(scope="session", autouse=True)
-def drivers() -> None:
-    """Install the ODBC drivers where that can be done; else skip what needs them."""
-    if odbc.missing() and odbc.can_install():
-        odbc.install()
-    if lacking := odbc.missing():
-        pytest.skip(f"ODBC drivers {lacking} are missing, and this is not Debian as root: make install says how")
+from tests import web
+from tests.drivers import driver
 
 
 @pytest.fixture
@@ -43,9 +34,7 @@ Connect = Callable[..., Any]
 @pytest.fixture
 def connect() -> Iterator[Connect]:
     """Connect to a served company file; closed at the end."""
-    import pyodbc
-
-    pyodbc.pooling = False
+    pyodbc = driver()
     made: list[Any] = []
 
     def to(running: Running, *, autocommit: bool = True, **changes: str) -> Any:
@@ -74,6 +63,6 @@ def arm(desk: Running) -> Callable[..., None]:
     """Arm a fault through the control endpoint."""
 
     def fault(kind: str, **more: Any) -> None:
-        httpx.post(f"{desk.url}/_sandbox/faults", json={"kind": kind, **more}).raise_for_status()
+        web.post(f"{desk.url}/_sandbox/faults", json={"kind": kind, **more}).raise_for_status()
 
     return fault

@@ -6,17 +6,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pyodbc
 import pytest
 
 from sandbox.common.hostile import Hostile
 from sandbox.quickbooks_desktop import Running, airflow_connection, make, odbc_string, serve
 from sandbox.seed import globex
 from sandbox.seed.world import World
+from tests import web
+from tests.drivers import driver, need_odbc, refused
 
 GROUP = (
     "INSERT INTO InvoiceLine (CustomerRefFullName, InvoiceLineItemRefFullName, InvoiceLineAmount, FQSaveToCache)"
@@ -31,13 +32,6 @@ def prepare(cursor: Any) -> None:
     cursor.execute("INSERT INTO ItemService (Name) VALUES ('Hour')")
 
 
-def refused(call: Callable[[], object]) -> tuple[str, str]:
-    """Return SQLSTATE and text with which a call is refused."""
-    with pytest.raises(pyodbc.Error) as raised:
-        call()
-    return str(raised.value.args[0]), str(raised.value.args[1])
-
-
 @pytest.mark.parametrize(
     ("kind", "code", "state"),
     [
@@ -46,6 +40,7 @@ def refused(call: Callable[[], object]) -> tuple[str, str]:
         ("company_closed", "80040416", "company_file_closed"),
         ("licence", "80040427", "licence"),
         ("no_permission", "8004041A", "no_permission"),
+        ("wrong_version", "80040423", "wrong_version"),
     ],
 )
 def test_a_host_that_cannot_answer_is_told(
@@ -58,7 +53,7 @@ def test_a_host_that_cannot_answer_is_told(
     assert (health.state, code in health.text, bool(health.advice)) == (state, True, True)
     if kind != "modal_dialog":  # the connection was given up, and another one cannot be opened
         assert code in refused(lambda: connect(desk))[1]
-    httpx.post(f"{desk.url}/_sandbox/faults", json={"clear": True}).raise_for_status()
+    web.post(f"{desk.url}/_sandbox/faults", json={"clear": True}).raise_for_status()
     assert cursor.execute("sp_health").fetchone().state == "open"
     assert cursor.execute("SELECT COUNT(*) FROM Company").fetchval() == 1
 
@@ -122,15 +117,15 @@ def test_slow_reads_and_slow_batches(desk: Running, connect: Any, arm: Arm) -> N
 def test_control_counts_and_resets(desk: Running, cursor: Any) -> None:
     """The control endpoint on the same port counts statements and rows, resets, and refuses what it does not know."""
     prepare(cursor)
-    stats = httpx.get(f"{desk.url}/_sandbox/stats").json()
+    stats = web.get(f"{desk.url}/_sandbox/stats").json()
     assert stats["by_request"]["INSERT Customer"] == 1
     assert (stats["rows"]["Customer"], stats["written"]["add Customer"], stats["sessions"]) == (1, 1, 1)
     for body in ({"kind": "nothing"}, {"kind": "slow", "what": 1}, [5]):
-        assert httpx.post(f"{desk.url}/_sandbox/faults", json=body).status_code == 400
-    assert httpx.post(f"{desk.url}/_sandbox/reset", json={"colour": "red"}).status_code == 400
-    assert httpx.get(f"{desk.url}/").status_code == 404
-    assert httpx.post(f"{desk.url}/_sandbox/reset", json={"seed": "globex"}).json()["rows"]["Customer"] == 60
-    assert httpx.get(f"{desk.url}/_sandbox/stats").json()["requests"] == 0
+        assert web.post(f"{desk.url}/_sandbox/faults", json=body).status_code == 400
+    assert web.post(f"{desk.url}/_sandbox/reset", json={"colour": "red"}).status_code == 400
+    assert web.get(f"{desk.url}/").status_code == 404
+    assert web.post(f"{desk.url}/_sandbox/reset", json={"seed": "globex"}).json()["rows"]["Customer"] == 60
+    assert web.get(f"{desk.url}/_sandbox/stats").json()["requests"] == 0
 
 
 def test_data_in_a_file_stays(tmp_path: Path, connect: Any) -> None:
@@ -176,7 +171,7 @@ def test_several_clients_write_one_after_the_other(desk: Running, cursor: Any, c
     found: dict[int, str] = {}
 
     def work(number: int) -> None:
-        mine = pyodbc.connect(odbc_string(desk.port), autocommit=True)
+        mine = driver().connect(odbc_string(desk.port), autocommit=True)
         with mine:
             own = mine.cursor()
             for cached in (1, 1, 0):
@@ -196,6 +191,7 @@ def test_several_clients_write_one_after_the_other(desk: Running, cursor: Any, c
 
 def test_isql_can_use_it(desk: Running) -> None:
     """unixODBC's isql connects with a driver string and prints rows."""
+    need_odbc()
     said = subprocess.run(
         ["isql", "-k", odbc_string(desk.port), "-b", "-x0x7c"],
         input="SELECT CompanyName FROM Company\n",
@@ -218,12 +214,30 @@ def test_a_bookkeeper_can_void(desk: Running, cursor: Any) -> None:
     prepare(cursor)
     cursor.execute(GROUP.format(cached=0))
     made = cursor.execute("sp_lastinsertid InvoiceLine").fetchval()
-    assert httpx.post(f"{desk.url}/_sandbox/void", json={"table": "Invoice", "id": "1-2"}).status_code == 404
-    httpx.post(f"{desk.url}/_sandbox/void", json={"table": "Invoice", "id": made}).raise_for_status()
+    assert web.post(f"{desk.url}/_sandbox/void", json={"table": "Invoice", "id": "1-2"}).status_code == 404
+    web.post(f"{desk.url}/_sandbox/void", json={"table": "Invoice", "id": made}).raise_for_status()
     row = cursor.execute("SELECT Subtotal, BalanceRemaining, Memo FROM Invoice").fetchone()
     assert (row.Subtotal, row.BalanceRemaining, row.Memo) == (0, 0, "VOID:")
     assert cursor.execute("SELECT TxnID FROM TxnVoided").fetchval() == made
     assert cursor.execute("SELECT Balance FROM Customer").fetchval() == 0
+
+
+def test_single_user_mode_needs_a_file_that_nobody_holds(desk: Running, connect: Any) -> None:
+    """It is refused while a client is connected; when it is on, nobody is let in, and the refusal says why."""
+
+    def switch(*, on: bool) -> int:
+        return web.post(f"{desk.url}/_sandbox/single_user", json={"on": on}).status_code
+
+    with closing(driver().connect(odbc_string(desk.port), autocommit=True)) as one:
+        assert web.get(f"{desk.url}/_sandbox/stats").json()["open"] is True
+        assert switch(on=True) == 400
+        assert one.cursor().execute("sp_health").fetchone().state == "open"
+    while web.get(f"{desk.url}/_sandbox/stats").json()["open"]:
+        time.sleep(0.01)
+    assert switch(on=True) == 200
+    assert "[QODBC] Error: 80040410 - " in refused(lambda: connect(desk))[1]
+    assert switch(on=False) == 200
+    assert connect(desk).cursor().execute("sp_health").fetchone().state == "open"
 
 
 def test_a_file_of_other_custom_fields_is_refused(tmp_path: Path) -> None:

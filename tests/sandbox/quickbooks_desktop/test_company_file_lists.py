@@ -7,10 +7,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import pyodbc
 import pytest
 
 from sandbox.quickbooks_desktop import Running
+from tests import drivers
 
 
 def add(cursor: Any, table: str, **values: Any) -> str:
@@ -23,9 +23,7 @@ def add(cursor: Any, table: str, **values: Any) -> str:
 
 def refused(call: Callable[[], object]) -> str:
     """Return the text with which a call is refused."""
-    with pytest.raises(pyodbc.Error) as raised:
-        call()
-    return str(raised.value.args[1])
+    return drivers.refused(call)[1]
 
 
 def test_a_customer_is_made_as_desktop_makes_one(cursor: Any) -> None:
@@ -91,6 +89,15 @@ def test_what_does_not_fit_is_refused(cursor: Any, values: dict[str, Any], text:
     assert cursor.execute("SELECT COUNT(*) FROM Customer").fetchval() == 0
 
 
+def test_words_are_of_a_list(cursor: Any) -> None:
+    """Kinds of accounts and states of jobs are QuickBooks' own words."""
+    kind = refused(lambda: cursor.execute("INSERT INTO Account (Name, AccountType) VALUES ('Odd', 'Piggy bank')"))
+    assert '[QODBC] Error: 3152 - There is an invalid enumerated value "Piggy bank" in the field "AccountType"' in kind
+    cursor.execute("INSERT INTO Customer (Name, JobStatus) VALUES ('Fine', 'InProgress')")
+    state = refused(lambda: cursor.execute("UPDATE Customer SET JobStatus = 'Someday' WHERE Name = 'Fine'"))
+    assert "[QODBC] Error: 3152 - " in state
+
+
 def test_a_reference_is_given_by_id_or_name(cursor: Any) -> None:
     """Either half of a reference will do, and both are filled in."""
     net = cursor.execute("SELECT ListID FROM StandardTerms WHERE Name = 'Net 30'").fetchval()
@@ -135,6 +142,9 @@ def test_an_update_needs_the_edit_sequence_that_it_names(cursor: Any) -> None:
     row = cursor.execute("SELECT Phone, EditSequence FROM Customer WHERE ListID = ?", made).fetchone()
     assert row.Phone == "1"
     assert int(row.EditSequence) > int(first)
+    assert "Field is not insertable: EditSequence" in refused(
+        lambda: cursor.execute("INSERT INTO Customer (Name, EditSequence) VALUES ('New', '1')")
+    )
     assert "Field is not updateable: EditSequence" in refused(
         lambda: cursor.execute("UPDATE Customer SET EditSequence = '1' WHERE ListID = ?", made)
     )

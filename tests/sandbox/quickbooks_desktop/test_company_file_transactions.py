@@ -8,10 +8,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import pyodbc
 import pytest
 
 from sandbox.quickbooks_desktop import Running
+from tests import drivers
 
 DAY = dt.date(2026, 5, 1)
 BUYER = {"CustomerRefFullName": "Buyer"}
@@ -57,9 +57,7 @@ def part(quantity: str = "1", **more: Any) -> dict[str, Any]:
 
 def refused(call: Callable[[], object]) -> str:
     """Return the text with which a call is refused."""
-    with pytest.raises(pyodbc.Error) as raised:
-        call()
-    return str(raised.value.args[1])
+    return drivers.refused(call)[1]
 
 
 def test_lines_in_the_cache_become_one_invoice(cursor: Any, customer: str, items: None) -> None:
@@ -311,3 +309,18 @@ def test_tax_outside_the_us_goes_by_the_lines_codes(desk: Running, connect: Any,
         line(other, "InvoiceLine", code == "Tax", **BUYER, **values, InvoiceLineTaxCodeRefFullName=code)
     row = other.execute("SELECT Subtotal, Tax1Total, BalanceRemaining FROM Invoice").fetchone()
     assert tuple(row) == (Decimal(60), Decimal(tax), Decimal(60) + Decimal(tax))
+
+
+def test_the_amount_of_an_expense_can_be_changed(cursor: Any) -> None:
+    """A line without quantity and rate takes another amount, and the bill its sum."""
+    line(
+        cursor,
+        "BillExpenseLine",
+        False,
+        VendorRefFullName="City Utilities",
+        ExpenseLineAccountRefFullName="Freight",
+        ExpenseLineAmount=Decimal("3.20"),
+    )
+    (ident,) = cursor.execute("SELECT ExpenseLineTxnLineID FROM BillExpenseLine").fetchone()
+    cursor.execute("UPDATE BillExpenseLine SET ExpenseLineAmount = 5.75 WHERE ExpenseLineTxnLineID = ?", ident)
+    assert cursor.execute("SELECT AmountDue FROM Bill").fetchval() == Decimal("5.75")

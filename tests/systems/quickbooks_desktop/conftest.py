@@ -15,7 +15,6 @@ from typing import Any
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="iw-airflow-"))
 
-import pyodbc
 import pytest
 
 from iw_operators.systems.quickbooks_desktop.client import Client
@@ -24,6 +23,7 @@ from iw_operators.systems.quickbooks_desktop.shape import Place
 from iw_operators.systems.quickbooks_desktop.system import QuickBooksDesktop
 from sandbox.quickbooks_desktop import Running, make, odbc_string, serve
 from sandbox.seed.world import World
+from tests import drivers
 from tests.systems.quickbooks_desktop.fakes import NEW_YORK
 
 
@@ -51,12 +51,7 @@ class Site:
 
     def ask(self, sql: str, *params: Any) -> list[Any]:
         """Ask as anybody with pyodbc can."""
-        connection = pyodbc.connect(odbc_string(self.running.port), autocommit=True)
-        try:
-            cursor = connection.cursor().execute(sql, params)
-            return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        return drivers.ask(self.running.port, sql, *params)
 
 
 NewSite = Callable[..., Site]
@@ -65,6 +60,7 @@ NewSite = Callable[..., Site]
 @pytest.fixture
 def new_site() -> Iterator[NewSite]:
     """Serve a company file: `new_site(world, **options)`."""
+    drivers.need_odbc()
     with ExitStack() as stack:
 
         def start(world: World | None = None, **options: Any) -> Site:

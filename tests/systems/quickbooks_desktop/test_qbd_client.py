@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from typing import Any
 
 import pytest
@@ -16,8 +17,11 @@ from iw_operators.errors import (
     SignInAgain,
     StaleRecord,
 )
+from iw_operators.state import MemorySecretState
+from iw_operators.systems.base import Settings
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Statement
+from iw_operators.systems.quickbooks_desktop.system import connect as open_desktop
 from tests.systems.quickbooks_desktop.fakes import DriverError, FakeConnection, Script, clock
 
 pytestmark = pytest.mark.feature("S3")
@@ -145,19 +149,32 @@ def test_a_code_says_what_to_do(number: str, kind: type[InterWeaveError]) -> Non
         ("08001", "[QODBC] Error: 80040422 - single-user", "80040422"),
         ("08001", "[QODBC] Error: 8004041A - no permission", "8004041A"),
         ("08001", "[QODBC] Error: 80040409 - version", "80040409"),
+        ("08001", "x: [IW connector] The company file cannot be opened (driver_missing): Oh", "odbc.host_driver"),
+        ("08001", "x: [IW connector] The company file cannot be opened (licence): [QODBC] Expired", "odbc.licence"),
+        ("08001", "failed: [IW connector] The company file cannot be opened (unknown): Odd", "odbc.not_open"),
+        ("08001", "failed: [IW connector] The statement has not ended within 120 s; its outcome", "odbc.timeout"),
+        ("", "libodbc.so.2: cannot open shared object file", "odbc.driver"),
     ],
 )
 def test_what_keeps_a_connection_from_being_made(state: str, text: str, expected: str) -> None:
     """Driver, port, sign-in, company file, dialog, mode, permission and version are told apart; nothing was sent."""
 
     def refuse() -> FakeConnection:
-        raise DriverError(state, text)
+        raise DriverError(state, text) if state else ImportError(text)
 
     with pytest.raises(InterWeaveError) as caught:
         Client(refuse).run(Statement("INSERT INTO Customer"))
     assert caught.value.code == expected
     assert caught.value.advice
     assert not (isinstance(caught.value, ConnectionFailure) and caught.value.sent)
+
+
+def test_a_worker_without_the_driver_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pyodbc cannot be imported, opening the system says what is missing on this worker, and no traceback."""
+    monkeypatch.setitem(sys.modules, "iw_operators.systems.quickbooks_desktop.hook", None)
+    with pytest.raises(FixConfiguration) as caught:
+        open_desktop("globex_books", Settings(MemorySecretState()))
+    assert caught.value.code == "odbc.driver"
 
 
 @pytest.mark.parametrize(

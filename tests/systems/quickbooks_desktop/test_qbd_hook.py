@@ -5,23 +5,46 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.odbc.hooks.odbc import OdbcHook
 from airflow.sdk import Connection
 
 from iw_operators.errors import FixConfiguration
 from iw_operators.state import MemorySecretState
 from iw_operators.systems.base import Settings
-from iw_operators.systems.quickbooks_desktop.hook import QuickBooksDesktopHook, source_of
+from iw_operators.systems.quickbooks_desktop.odbc import Source
 from iw_operators.systems.registry import open_system, system_for_connection
 from sandbox.quickbooks_desktop import airflow_connection
+from tests.drivers import need_odbc
 from tests.systems.quickbooks_desktop.conftest import Site
+
+if TYPE_CHECKING:
+    from iw_operators.systems.quickbooks_desktop.hook import QuickBooksDesktopHook
 
 pytestmark = pytest.mark.feature("S3")
 
 CONN_ID = "globex_books"
+
+
+@pytest.fixture(autouse=True)
+def drivers() -> None:
+    """The hook is made of Airflow's ODBC hook, which imports pyodbc."""
+    need_odbc()
+
+
+def hook_of(**more: Any) -> QuickBooksDesktopHook:
+    """Return a hook."""
+    from iw_operators.systems.quickbooks_desktop.hook import QuickBooksDesktopHook
+
+    return QuickBooksDesktopHook(CONN_ID, **more)
+
+
+def source_of(made: Connection) -> Source:
+    """Return how a connection is connected to."""
+    from iw_operators.systems.quickbooks_desktop import hook
+
+    return hook.source_of(made)
 
 
 def connection(extra: dict[str, Any] | None = None, **fields: Any) -> Connection:
@@ -103,9 +126,11 @@ def test_a_source_shows_no_password() -> None:
 def test_the_type_belongs_to_the_system() -> None:
     """Airflow's connection type leads to the system, and the hook is Airflow's own ODBC hook."""
     assert system_for_connection("quickbooks_desktop") == "quickbooks_desktop"
-    assert issubclass(QuickBooksDesktopHook, OdbcHook)
-    assert QuickBooksDesktopHook(CONN_ID).log_sql is False
-    assert QuickBooksDesktopHook(CONN_ID, log_sql=True).log_sql is False, "nobody switches it on by a parameter"
+    from airflow.providers.odbc.hooks.odbc import OdbcHook
+
+    assert isinstance(hook_of(), OdbcHook)
+    assert hook_of().log_sql is False
+    assert hook_of(log_sql=True).log_sql is False, "nobody switches it on by a parameter"
 
 
 def ready(site: Site, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> QuickBooksDesktopHook:
@@ -113,7 +138,7 @@ def ready(site: Site, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> QuickB
     body = airflow_connection(site.running.url)
     extra = {**body["extra"], **changes.pop("extra", {})}
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps({**body, **changes, "extra": extra}))
-    return QuickBooksDesktopHook(CONN_ID)
+    return hook_of()
 
 
 @pytest.mark.sandbox
@@ -136,6 +161,8 @@ def test_the_test_button_says_what_is_open(site: Site, monkeypatch: pytest.Monke
         ({}, "single_user", "8004040A"),
         ({}, "company_closed", "80040416"),
         ({}, "no_permission", "8004041A"),
+        ({}, "wrong_version", "80040423"),
+        ({}, "licence", "80040427"),
     ],
 )
 def test_the_test_button_says_which_thing_is_wrong(

@@ -10,7 +10,7 @@ import pytest
 
 from iw_operators.apply import settled
 from iw_operators.engine.model import Line, Value
-from iw_operators.errors import ConnectionFailure, FixRecord, InterWeaveError, RetryLater, StaleRecord
+from iw_operators.errors import ConnectionFailure, FixConfiguration, FixRecord, InterWeaveError, RetryLater, StaleRecord
 from iw_operators.systems.base import Op, Outcome, Result, Window, Write
 from iw_operators.systems.quickbooks_desktop.dialect import Statement
 from iw_operators.systems.quickbooks_desktop.writing import BATCH
@@ -121,6 +121,53 @@ def test_a_number_of_the_mapping_is_the_key(site: Site) -> None:
     (outcome,) = site.system().write(batch(other))
     assert (outcome.result, outcome.error.code if outcome.error else "") == (Result.REJECTED, "odbc.number_taken")
     assert str(first[0].target_id) in str(outcome.error)
+    assert count(site, "Bill") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("no_permission", "8004041A"), ("licence", "80040427"), ("wrong_version", "80040423")]
+)
+def test_a_quickbooks_that_lets_nobody_in_rejects_no_record(site: Site, kind: str, code: str) -> None:
+    """It stops the batch: what was not sent is not held against its record, and goes when somebody has put it right."""
+    some = batch(*(create("Vendor", str(n), {"name": f"Seller {n}"}, "name") for n in range(3)))
+    site.fault(kind, match="INSERT Vendor", times=-1)
+    with pytest.raises(FixConfiguration) as caught:
+        site.system().write(some)
+    assert caught.value.code == code
+    site.running.sandbox.faults.clear()
+    site.fault(kind, match="INSERT Vendor", after=1)
+    assert results(site.system().write(some)) == [Result.APPLIED, Result.UNKNOWN, Result.UNKNOWN]
+    site.running.sandbox.faults.clear()
+    assert results(settled(site.system(), some)) == [Result.APPLIED] * 3
+    made = [name for (name,) in site.ask("SELECT Name FROM Vendor WHERE Name LIKE 'Seller%'")]
+    assert sorted(made) == [f"Seller {n}" for n in range(3)]
+
+
+@pytest.mark.feature("O11")
+def test_a_bill_in_doubt_is_known_again_whatever_the_order_of_its_lines(site: Site) -> None:
+    """QuickBooks keeps items before expenses: a bill that names an expense first is found as the one that was sent."""
+    system = site.system()
+    vendor = create("Vendor", "v", {"name": "Seller"}, "name")
+    item = create(
+        "Item",
+        "item",
+        {"name": "Hour", "kind": "Service", "income_account": "Services"},
+        "name",
+        "kind",
+        "income_account",
+    )
+    seller, hour = (outcome.target_id for outcome in system.write(batch(vendor, item)))
+    lines: tuple[Line, ...] = (
+        {"account": "Utilities", "amount": Decimal("10.00")},
+        {"item": hour, "quantity": Decimal(2), "price": Decimal(45), "amount": Decimal("90.00")},
+    )
+    values: dict[str, Value] = {"number": "B-1", "vendor": seller, "date": DAY, "lines": lines}
+    bill = create("Bill", "bill", values, "number", "vendor", "date")
+    site.fault("drop_after_commit", match="INSERT Bill")
+    assert results(site.system().write(batch(bill))) == [Result.UNKNOWN]
+    site.running.sandbox.faults.clear()
+    assert results(site.system().resolve(batch(bill))) == [Result.APPLIED]
+    assert results(site.system().write(batch(bill))) == [Result.APPLIED]
     assert count(site, "Bill") == 1
 
 

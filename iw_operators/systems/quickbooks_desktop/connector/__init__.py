@@ -4,6 +4,7 @@
     session.py   what a client asks, one after the other
     source.py    the one connection, the writer's turn     wire.py      messages of the PostgreSQL wire protocol
     sql.py       what psqlodbc rewrote, put back           typed.py     quotation marks around numbers taken off
+    functions.py ... of functions, conversions, outer joins
     fixed.py     answers to psqlodbc's own questions       scram.py     passwords
     odbc.py      pyodbc behind the interface of backend.py health.py    what is wrong with the company file
     config.py    the configuration                         __main__.py  the program

@@ -30,6 +30,7 @@ class Limits:
     :param send_seconds: how long a client may leave rows lying.
     :param login_seconds: how long the sign-in may take.
     :param stop_seconds: how long Stop waits for a group or statement.
+    :param idle_seconds: how long the company file stays open after the last client has left; 0: it is closed at once.
     """
 
     open_seconds: float = 120.0
@@ -42,6 +43,7 @@ class Limits:
     send_seconds: float = 120.0
     login_seconds: float = 15.0
     stop_seconds: float = 30.0
+    idle_seconds: float = 0.0
     fetch_rows: int = 500
     sessions: int = 40
     query_bytes: int = 16 * 1024 * 1024
@@ -182,7 +184,7 @@ def _limits(given: Mapping[str, Any]) -> Limits:
             msg = f"unknown limit {name!r}; known: {', '.join(known)}"
             raise ValueError(msg)
         values[name] = type(known[name])(value)
-        if values[name] <= 0:
+        if values[name] < 0 or (not values[name] and known[name]):
             msg = f"{name} has to be above 0"
             raise ValueError(msg)
     return Limits(**values)

@@ -26,6 +26,7 @@ SETTINGS: Final = {
 _SET: Final = re.compile(r"\s*SET\s+\w+", re.IGNORECASE)
 _SHOW: Final = re.compile(r"\s*SHOW\s+(\w+)", re.IGNORECASE)
 _DISCARD: Final = re.compile(r"\s*(DISCARD|DEALLOCATE|RESET|UNLISTEN|CLOSE)\b", re.IGNORECASE)
+_CURSOR: Final = re.compile(r"\s*(?:DECLARE|FETCH|MOVE)\b", re.IGNORECASE)
 _CATALOG: Final = re.compile(r"\bpg_(?:catalog|type|attrdef|class)\b|\bcurrent_schema\s*\(", re.IGNORECASE)
 _LIKE: Final = re.compile(r"c\.relname (?P<how>=|like) '(?P<name>(?:[^']|'')*)'", re.IGNORECASE)
 _ATTNAME: Final = re.compile(r"a\.attname (?P<how>=|like) '(?P<name>(?:[^']|'')*)'", re.IGNORECASE)
@@ -80,6 +81,11 @@ class Answer:
 def is_fixed(statement: str) -> bool:
     """Return whether the connector answers the statement itself, without the data source or with its catalogue."""
     return bool(_SET.match(statement) or _SHOW.match(statement) or _DISCARD.match(statement) or is_catalogue(statement))
+
+
+def is_cursor(statement: str) -> bool:
+    """Return whether the statement is about a cursor of PostgreSQL's, as psqlodbc writes with UseDeclareFetch=1."""
+    return bool(_CURSOR.match(statement))
 
 
 def is_catalogue(statement: str) -> bool:

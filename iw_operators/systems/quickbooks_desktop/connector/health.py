@@ -60,7 +60,7 @@ _WORDS: Final = (
     (State.MODAL_DIALOG, r"modal dialog"),
     (State.SINGLE_USER, r"single[- ]user|multi-?user mode|different (?:user )?mode"),
     (State.LICENCE, r"licen[cs]e|not registered|unregistered|expired|evaluation|demo (?:period|version)"),
-    (State.DRIVER, r"data source name not found|can't open lib|specified driver|IM00[23]"),
+    (State.DRIVER, r"data source name not found|can't open lib|specified driver|architecture mismatch|IM00[23]|IM014"),
     (State.VERSION, r"version of QuickBooks (?:is|that)|file needs to be updated"),
     (State.PERMISSION, r"permission|access (?:is )?denied|not authorized"),
     (State.CLOSED, r"could not open|company (?:data )?file|begin session|not running"),

@@ -94,6 +94,7 @@ class Session:
 
     async def _welcome(self, database: str) -> None:
         if database not in (self._config.database, ""):
+            log.warning("connector.refused", session=self.number, peer=self._line.peer, why="company")
             await self._line.refuse("3D000", f"This port serves the company file {self._config.database!r}")
         if self._connector.stopping:
             await self._line.refuse("57P03", "[IW connector] The connector is being stopped")
@@ -101,13 +102,14 @@ class Session:
             await self._source.open()
         except BackendError as error:
             log.warning("connector.not_open", session=self.number, state=state_of(error.text).value)
-            await self._line.refuse("08001", error.text)
+            await self._line.refuse("08001", _not_open(error).text)
+        self._source.arrived(self)
         for name, value in fixed.SETTINGS.items():
             self._line.writer.write(wire.parameter_status(name, value))
         self.key = self._connector.key()
         self._line.writer.write(wire.key_data(self.number, self.key))
         if self._config.log_statements:
-            log.info("connector.session", session=self.number)
+            log.info("connector.session", session=self.number, peer=self._line.peer)
 
     # --- queries
 
@@ -156,6 +158,10 @@ class Session:
             return
         if ended := transaction(statement):
             await self._end_transaction(ended)
+            return
+        if fixed.is_cursor(statement):
+            text = "Cursors of PostgreSQL are not spoken: UseDeclareFetch=0 in the data source"
+            self._line.writer.write(wire.error("0A000", text))
             return
         try:
             if fixed.is_catalogue(statement):
@@ -207,9 +213,8 @@ class Session:
         try:
             if asked.verb == "SP_HEALTH":
                 await self._health()
-            elif asked.verb == "SP_LASTINSERTID" and (kept := self._source.last_id(self, asked.table)):
-                columns, rows = kept
-                self._answer(fixed.Answer(f"SELECT {len(rows)}", columns, rows))
+            elif asked.verb == "SP_LASTINSERTID":
+                count = await self._last_id(statement, asked)
             elif asked.writes:
                 count = await self._write(statement, asked)
             else:
@@ -220,6 +225,15 @@ class Session:
             if self._config.log_statements:
                 shown = {"session": self.number, "statement": asked.label, "outcome": outcome, "rows": count}
                 log.info("connector.statement", **shown, seconds=seconds)
+
+    async def _last_id(self, statement: str, asked: Shape) -> int:
+        found = self._source.last_id(self, asked.table)
+        if isinstance(found, str):
+            same = found.lower() == asked.table.lower()
+            return await self._run(statement if same else f"sp_lastinsertid {found}", asked)
+        columns, rows = found
+        self._answer(fixed.Answer(f"SELECT {len(rows)}", columns, rows))
+        return len(rows)
 
     async def _write(self, statement: str, asked: Shape) -> int:
         if self._config.read_only:
@@ -285,7 +299,10 @@ class Session:
             self._check_wanted()
             self._executing = True
             try:
-                backend.open()
+                try:
+                    backend.open()
+                except BackendError as error:
+                    raise _not_open(error) from None
                 return backend.execute(statement)
             finally:
                 self._executing = False
@@ -332,6 +349,16 @@ class Session:
             *(self._connector.sessions, self._source.writer() is not None, self._connector.up_seconds),
         )
         self._answer(fixed.Answer("SELECT 1", HEALTH, (row,)))
+
+
+def _not_open(error: BackendError) -> BackendError:
+    """Return why the company file cannot be opened. What has no code of QuickBooks' is told with the state of health,
+    so that a client can tell a host without a driver from one that does not answer.
+    """
+    if state_of(error.text, connecting=False) is not State.UNKNOWN or error.text.startswith("[IW connector]"):
+        return error
+    text = f"[IW connector] The company file cannot be opened ({state_of(error.text).value}): {error.text}"
+    return BackendError(text, error.sqlstate, lost=error.lost)
 
 
 def _tag(verb: str, count: int) -> str:

@@ -36,6 +36,12 @@ class Line:
         """Whether the client is known to have left."""
         return self.reader.at_eof() or self.writer.transport.is_closing()
 
+    @property
+    def peer(self) -> str:
+        """The client's address, for the log."""
+        found = self.writer.get_extra_info("peername")
+        return str(found[0]) if found else ""
+
     async def message(self, limit: int) -> tuple[bytes, bytes]:
         """Return the next message. Raises `Ended` for one that is too long."""
         kind = await self.reader.readexactly(1)
@@ -85,6 +91,7 @@ class SignIn:
             else:
                 await self._line.refuse("0A000", f"Protocol {code >> 16}.{code & 0xFFFF} is not spoken here")
         if not encrypted and not self._config.plain_text:
+            log.warning("connector.refused", session=self._number, peer=self._line.peer, why="plain_text")
             await self._line.refuse("28000", "This connector speaks TLS only: SSLmode=require (or verify-full)")
         parameters = wire.parameters_of(body[4:])
         await self._sign_in(parameters.get("user", ""))
@@ -120,7 +127,7 @@ class SignIn:
                     raise scram.Refused from None
                 self._line.writer.write(wire.authentication(12, done.value))
         except scram.Refused:
-            log.warning("connector.refused", session=self._number, why="password")
+            log.warning("connector.refused", session=self._number, peer=self._line.peer, why="password")
             await asyncio.sleep(self._config.limits.refusal_seconds)
             await self._line.refuse("28P01", "The user or the password is wrong")
         self._line.writer.write(wire.authentication(0))

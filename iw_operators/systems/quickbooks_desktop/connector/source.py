@@ -3,12 +3,15 @@
 A statement runs in the data source's thread, where QODBC's COM objects live. Who begins to write takes the turn, and
 keeps it until the group in the connection's cache is written or given up; readers go in between, as far as the driver
 lets two statements be open at a time.
+
+The file is open while somebody uses it: QuickBooks lets nobody switch to single-user mode while a program has it open.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -25,6 +28,14 @@ T = TypeVar("T")
 
 TIMED_OUT = "HYT00"
 CANCELLED = "57014"
+
+
+_LINES = re.compile(r"(?:item|expense|(?<=journalentry)debit|(?<=journalentry)credit)?line\Z")
+
+
+def record_of(table: str) -> str:
+    """Return which table holds the header of a table's rows, in lower case: `bill` for Bill, BillItemLine and so on."""
+    return _LINES.sub("", table.lower()) or table.lower()
 
 
 class NotBegun(BackendError):
@@ -44,9 +55,11 @@ class Source:
         self._turn = asyncio.Lock()
         self._owner: Hashable | None = None
         self._whole = asyncio.Lock()
-        self._last: dict[str, Hashable] = {}
+        self._last: dict[str, tuple[Hashable, str]] = {}
         self._kinds: dict[str, Mapping[str, Kind]] = {}
         self._kept: dict[tuple[Hashable, str], tuple[Any, list[Any]]] = {}
+        self._users: set[Hashable] = set()
+        self._leaving: asyncio.TimerHandle | None = None
 
     # --- the thread
 
@@ -156,8 +169,8 @@ class Source:
 
     async def keep_last_id(self, owner: Hashable, table: str) -> None:
         """Before `owner` inserts into a table: note the last id for the session that made it, if it may still ask."""
-        named, table = table, table.lower()
-        other = self._last.get(table)
+        record = record_of(table)
+        other, named = self._last.get(record, (None, ""))
         if other is None or other is owner:
             return
 
@@ -170,34 +183,64 @@ class Source:
 
         with contextlib.suppress(BackendError):
             async with self.statement():
-                self._kept[other, table] = await self.call(ask)
-        self._last.pop(table, None)
+                self._kept[other, record] = await self.call(ask)
+        self._last.pop(record, None)
 
     def inserted(self, owner: Hashable, table: str) -> None:
         """Note who made a table's last id."""
-        self._last[table.lower()] = owner
-        self._kept.pop((owner, table.lower()), None)
+        record = record_of(table)
+        self._last[record] = owner, table
+        self._kept.pop((owner, record), None)
 
-    def last_id(self, owner: Hashable, table: str) -> tuple[Any, list[Any]] | None:
-        """Return the kept answer to `sp_lastinsertid`; None: ask the connection.
+    def last_id(self, owner: Hashable, table: str) -> tuple[Any, list[Any]] | str:
+        """Return the kept answer to `sp_lastinsertid`, or the table to ask the connection for.
 
-        Raises `BackendError` for a session that has not inserted.
+        That is the one that `owner` has inserted into: header and lines of a record have one id, and what the
+        connection knows of the other tables may be another session's. Raises `BackendError` for a session that has not
+        inserted.
         """
-        table = table.lower()
-        if kept := self._kept.get((owner, table)):
+        record = record_of(table)
+        if kept := self._kept.get((owner, record)):
             return kept
-        if self._last.get(table) is owner:
-            return None
+        made, named = self._last.get(record, (None, ""))
+        if made is owner:
+            return named
         msg = (
             f"[IW connector] This connection has inserted nothing into {table}, or the company file was reopened since"
         )
         raise BackendError(msg, "HY010")
 
+    # --- who uses the file
+
+    def arrived(self, owner: Hashable) -> None:
+        """Keep the company file open, once it is open, until `owner` is gone."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        self._users.add(owner)
+
     def gone(self, owner: Hashable) -> None:
-        """Forget a session."""
-        self._last = {table: who for table, who in self._last.items() if who is not owner}
+        """Forget a session. After the last one the company file is closed: at once, or after `idle_seconds`."""
+        self._last = {record: made for record, made in self._last.items() if made[0] is not owner}
         self._kept = {key: kept for key, kept in self._kept.items() if key[0] is not owner}
         self.give_turn(owner)
+        if owner not in self._users:
+            return
+        self._users.remove(owner)
+        if self._users:
+            return
+        if self.limits.idle_seconds:
+            self._leaving = asyncio.get_running_loop().call_later(self.limits.idle_seconds, self._let_go)
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # Whoever comes meanwhile finds the file closed, not half closed: the thread does one thing after the other.
+        self._leaving = None
+        self.forget()
+        with contextlib.suppress(RuntimeError):  # the connector has stopped meanwhile
+            self._thread.submit(self.backend.close)
+            log.info("connector.let_go")
 
     # --- health, end
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from iw_operators.systems.quickbooks_desktop.connector.functions import put_back
+
 _LEADING: Final = re.compile(r"\s*(BEGIN|SAVEPOINT\s+\w+|RELEASE(?:\s+SAVEPOINT)?\s+\w+)\s*(?:;|\Z)", re.IGNORECASE)
 _TRANSACTION: Final = re.compile(
     r"\s*(?P<word>COMMIT|ROLLBACK|END|ABORT|START\s+TRANSACTION)(?P<rest>\b[^']*)\Z", re.IGNORECASE
@@ -26,24 +28,6 @@ _LITERAL: Final = re.compile(
 )
 _CALLED: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\s+(?P<call>sp_\w+\b.*)\Z", re.IGNORECASE | re.DOTALL)
 _CALL_ARGUMENTS: Final = re.compile(r"(sp_\w+)\s*\((.*)\)\s*\Z", re.IGNORECASE | re.DOTALL)
-# psqlodbc's own words for ODBC's functions, in lower case as it writes them (its mapFuncs table).
-_FUNCTIONS: Final = {
-    "upper": "UCASE",
-    "lower": "LCASE",
-    "char_length": "LENGTH",
-    "substr": "SUBSTRING",
-    "ltrunc": "LEFT",
-    "rtrunc": "RIGHT",
-    "now": "NOW",
-    "current_date": "CURDATE",
-    "current_time": "CURTIME",
-    "trunc": "TRUNCATE",
-}
-_FUNCTION: Final = re.compile(
-    r"'(?:[^']|'')*'|\"[^\"]*\"|\{fn\b|\b(?:(?P<name>"
-    + "|".join(_FUNCTIONS)
-    + r")\b(?:(?P<open>\()|(?<=current_date)|(?<=current_time)))"
-)
 QUOTE: Final = "'"
 _NUMBERS: Final = ("float", "int", "numeric")
 _BACKSLASH: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -72,42 +56,12 @@ def transaction(statement: str) -> str:
 
 def restore(statement: str) -> str:
     """Return the statement in ODBC's words."""
-    text = _functions(_LITERAL.sub(_literal, statement)).strip().removesuffix(";").rstrip()
+    text = put_back(_LITERAL.sub(_literal, statement)).strip().removesuffix(";").rstrip()
     if called := _CALLED.match(text):
         text = called["call"]
         if arguments := _CALL_ARGUMENTS.match(text):
             text = f"{arguments[1]} {arguments[2].strip().strip(QUOTE)}"
     return text
-
-
-def _functions(statement: str) -> str:
-    """Put functions that psqlodbc has renamed (`upper(x)`) back into ODBC's form (`{fn UCASE(x)}`)."""
-    place = 0
-    while match := _FUNCTION.search(statement, place):
-        if match["name"] is None:
-            place = match.end()
-            continue
-        end = _closing(statement, match.end() - 1) if match["open"] else match.end()
-        if not end:
-            break
-        inside = statement[match.end() - 1 : end] if match["open"] else "()"
-        made = f"{{fn {_FUNCTIONS[match['name']]}{inside}}}"
-        statement = statement[: match.start()] + made + statement[end:]
-        place = match.start() + made.index(inside)
-    return statement
-
-
-def _closing(statement: str, start: int) -> int:
-    """Return where the bracket that opens at `start` has been closed, 0 if it is not."""
-    depth, quoted = 0, False
-    for place in range(start, len(statement)):
-        letter = statement[place]
-        quoted ^= letter == "'"
-        if not quoted and letter in "()":
-            depth += 1 if letter == "(" else -1
-            if not depth:
-                return place + 1
-    return 0
 
 
 def _literal(match: re.Match[str]) -> str:

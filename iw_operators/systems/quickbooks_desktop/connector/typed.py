@@ -18,10 +18,10 @@ Kinds = Mapping[str, Kind]
 BARE: Final = frozenset({Kind.NUMERIC, Kind.INTEGER, Kind.BIGINT, Kind.FLOAT, Kind.BOOL})
 _SUSPECT: Final = re.compile(r"'[+-]?\d+(?:\.\d*)?'")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d*)?\Z")
-_TABLE: Final = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\"[^\"]+\"|[A-Za-z_][\w]*)", re.IGNORECASE)
+_TABLE: Final = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:\{\s*oj\s+)?(\"[^\"]+\"|[A-Za-z_][\w]*)", re.IGNORECASE)
 _MORE: Final = re.compile(r"\s*(?:\w+\s*){0,3},\s*(\"[^\"]+\"|[A-Za-z_][\w]*)")
 _PIECE: Final = re.compile(
-    r"(?P<text>'(?:[^']|'')*')|\"(?P<quoted>[^\"]+)\"|(?P<escape>\{[^}]*\})|(?P<word>[A-Za-z_]\w*)"
+    r"(?P<text>'(?:[^']|'')*')|\"(?P<quoted>[^\"]+)\"|(?P<escape>\{\s*(?![oO][jJ]\b)[^}]*\})|(?P<word>[A-Za-z_]\w*)"
 )
 _KEYWORDS: Final = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "WHERE", "SET", "VALUES"})
 
@@ -60,6 +60,8 @@ def retype(statement: str, kind_of: Callable[[str], Kind | None]) -> str:
         nonlocal column
         if match["text"]:
             return _bare(match["text"], kind_of(column) if column else None)
+        if match["escape"]:
+            column = ""  # what a function gives is not of its column's kind
         name = match["quoted"] or match["word"]
         if name and name.upper() not in _KEYWORDS:
             column = name.lower()

@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 
 from iw_operators.systems.quickbooks_desktop.connector.server import Connector, running
-from local import odbc
+from tests.drivers import driver
 from tests.systems.quickbooks_desktop.connector.fakes import PASSWORD, Serve, Source, config
-
-
-@pytest.fixture(scope="session", autouse=True)
-def drivers() -> None:
-    """Install the ODBC drivers where that can be done; else skip what needs them."""
-    if odbc.missing() and odbc.can_install():
-        odbc.install()
-    if lacking := odbc.missing():
-        pytest.skip(f"ODBC drivers {lacking} are missing, and this is not Debian as root: make install says how")
 
 
 @pytest.fixture
@@ -42,9 +33,7 @@ def serve(source: Source) -> Iterator[Serve]:
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Any]]:
     """Connect through psqlodbc; closed at the end."""
-    import pyodbc
-
-    pyodbc.pooling = False
+    pyodbc = driver()
     made: list[Any] = []
 
     def to(connector: Connector, *, autocommit: bool = True, **changes: str) -> Any:

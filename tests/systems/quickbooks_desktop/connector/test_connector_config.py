@@ -82,6 +82,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, text: str) -
         ("[QODBC] Error: 80040416 - ...", "company_file_closed"),
         ("[QODBC] Error: 8004040a - ...", "single_user_mode"),
         ("The company file is open in single-user mode", "single_user_mode"),
+        ("[QODBC] Error: 80040410 - ...", "single_user_mode"),
         ("[QODBC] Error: 80040422 - ...", "single_user_mode"),
         ("[QODBC] Error: 80040409 - ...", "wrong_version"),
         ("[QODBC] Error: 8004041D - ...", "no_permission"),

@@ -16,7 +16,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyodbc
 import pytest
 import structlog
 
@@ -25,6 +24,7 @@ from iw_operators.systems.quickbooks_desktop.connector.backend import BackendErr
 from iw_operators.systems.quickbooks_desktop.connector.health import state_of
 from iw_operators.systems.quickbooks_desktop.connector.odbc import OdbcBackend, refusal
 from iw_operators.systems.quickbooks_desktop.connector.source import Source
+from tests.drivers import driver, need_odbc
 from tests.systems.quickbooks_desktop.connector.fakes import PASSWORD, QUICK, Connect, Serve
 from tests.systems.quickbooks_desktop.connector.fakes import Source as Fake
 
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.feature("S3")
 @pytest.fixture
 def data_source(tmp_path: Path) -> str:
     """A SQLite file with a table of two thousand rows, as an ODBC data source."""
+    need_odbc()
     path = tmp_path / "books.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as made, made:
         made.execute("CREATE TABLE Customer (ListID VARCHAR(36), Name VARCHAR(41), Rank INTEGER, Seen DATE)")
@@ -54,7 +55,7 @@ def backend(data_source: str) -> Iterator[OdbcBackend]:
 def test_rows_come_as_from_the_driver_itself(data_source: str, serve: Serve, connect: Connect) -> None:
     """A large result through the connector equals what pyodbc reads from the data source directly."""
     connector = serve(OdbcBackend(data_source))
-    direct = pyodbc.connect(data_source, autocommit=True)
+    direct = driver().connect(data_source, autocommit=True)
     query = "SELECT ListID, Name, Rank, Seen FROM Customer ORDER BY Rank"
     expected = [tuple(row) for row in direct.cursor().execute(query).fetchall()]
     direct.close()
@@ -117,6 +118,7 @@ def test_rows_of_a_closed_connection_are_lost(backend: OdbcBackend) -> None:
 
 def test_texts_of_pyodbc_are_unwrapped() -> None:
     """Prefix and suffix of pyodbc come off; lines inside stay; a gone connection is known by code or SQLSTATE."""
+    pyodbc = driver()
     text = "[HY000] [QODBC] Error: 3100 - taken.\nQuickBooks error message: no. (3100) (SQLExecDirectW)"
     found = refusal(pyodbc.Error("HY000", text))
     assert (found.text, found.lost) == ("[QODBC] Error: 3100 - taken.\nQuickBooks error message: no.", False)
@@ -127,6 +129,7 @@ def test_texts_of_pyodbc_are_unwrapped() -> None:
 
 def test_a_missing_driver_is_told() -> None:
     """A data source that is not there gives the driver manager's words, which mean that a driver is missing."""
+    need_odbc()
     with pytest.raises(BackendError) as raised:
         OdbcBackend("DSN=No such data source").open()
     assert state_of(raised.value.text) == "driver_missing"

@@ -9,24 +9,17 @@ import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-import pyodbc
 import pytest
 import structlog
 
 from iw_operators.systems.quickbooks_desktop.connector.backend import BackendError, Column, Kind
+from tests.drivers import refused
 from tests.systems.quickbooks_desktop.connector.fakes import QUICK, Answer, Connect, Raw, Serve, Source
 
 pytestmark = pytest.mark.feature("S3")
 
 CACHED = "INSERT INTO InvoiceLine (a, FQSaveToCache) VALUES (1, 1)"
 LAST = "INSERT INTO InvoiceLine (a, FQSaveToCache) VALUES (1, 0)"
-
-
-def refused(call: Callable[[], object]) -> tuple[str, str]:
-    """Return SQLSTATE and text with which a call is refused."""
-    with pytest.raises(pyodbc.Error) as raised:
-        call()
-    return str(raised.value.args[0]), str(raised.value.args[1])
 
 
 def refuses(text: str, sqlstate: str = "HY000", *, lost: bool = False) -> Callable[[str], Answer]:
@@ -376,6 +369,30 @@ def test_a_data_source_that_cannot_be_opened_is_told_at_once(
     assert text in refused(lambda: connect(connector))[1]
     source.refuses = None
     assert connect(connector).cursor().execute("sp_health").fetchone().state == "open"
+
+
+def test_the_company_file_is_closed_when_nobody_is_connected(source: Source, serve: Serve, connect: Connect) -> None:
+    """The last client that leaves closes it, so that QuickBooks can be switched to single-user mode; the next opens."""
+    connector = serve()
+    one, other = connect(connector), connect(connector)
+    one.close()
+    until(lambda: connector.sessions == 1)
+    assert other.cursor().execute("UPDATE t SET a = 1 WHERE b = 1").rowcount == 1
+    assert (source.opened, source.closed) == (1, 0)
+    other.close()
+    until(lambda: source.closed == 1)
+    assert connect(connector).cursor().execute("sp_health").fetchone().state == "open"
+    assert source.opened == 2
+
+
+def test_the_company_file_may_stay_open_for_a_while(source: Source, serve: Serve, connect: Connect) -> None:
+    """With `idle_seconds` whoever comes in time finds it open; when nobody does, it is closed."""
+    connector = serve(limits=type(QUICK)(idle_seconds=0.5))
+    for _ in range(2):
+        connect(connector).close()
+        until(lambda: connector.sessions == 0)
+    assert (source.opened, source.closed) == (1, 0)
+    until(lambda: source.closed == 1)
 
 
 def test_a_wrong_password_or_company_is_refused(source: Source, serve: Serve, connect: Connect) -> None:

@@ -27,6 +27,36 @@ from iw_operators.systems.quickbooks_desktop.connector.sql import leading, membe
         ("\"now()\" = upper(lower('upper(x)'))", "\"now()\" = {fn UCASE({fn LCASE('upper(x)')})}"),
         ("x = now()", "x = {fn NOW()}"),
         ("x = current_date", "x = {fn CURDATE()}"),
+        ("SELECT NOW(), current_time, current_timestamp", "SELECT {fn NOW()}, {fn CURTIME()}, {fn NOW()}"),
+        ("SELECT concat(upper(a)::text,  ' (x) '::text) FROM b", "SELECT {fn CONCAT({fn UCASE(a)},  ' (x) ')} FROM b"),
+        ("SELECT LEFT(a, 3), substr(a, 1, 2)", "SELECT {fn LEFT(a, 3)}, {fn SUBSTRING(a, 1, 2)}"),
+        ("SELECT {fn LEFT(a, 3)}, COUNT(*), UPPER(a)", "SELECT {fn LEFT(a, 3)}, COUNT(*), UPPER(a)"),
+        ("a LEFT OUTER JOIN b ON (a.c = b.c)", "a LEFT OUTER JOIN b ON (a.c = b.c)"),
+        ("SELECT strpos( a,  'x,(')", "SELECT {fn LOCATE('x,(', a)}"),
+        ("SELECT strpos(substring( a from  2), 'x') +  2 - 1, b", "SELECT {fn LOCATE('x', a, 2)}, b"),
+        (
+            "SELECT coalesce(a, 'none'), ceil(b), ln(2), log(2), chr(65), repeat(' ', 3)",
+            "SELECT {fn IFNULL(a, 'none')}, {fn CEILING(b)}, {fn LOG(2)}, {fn LOG10(2)}, {fn CHAR(65)}, {fn SPACE(3)}",
+        ),
+        (
+            "SELECT cast(extract(year from a) as integer), (cast(extract(dow from a) as integer) + 1)",
+            "SELECT {fn YEAR(a)}, {fn DAYOFWEEK(a)}",
+        ),
+        ("SELECT cast(extract(day from now()) as integer)", "SELECT {fn DAYOFMONTH({fn NOW()})}"),
+        ("SELECT to_char(a, 'Day'),  to_char(a, 'Month')", "SELECT {fn DAYNAME(a)},  {fn MONTHNAME(a)}"),
+        ("SELECT (a)::int4, (b)::varchar", "SELECT {fn CONVERT(a, SQL_INTEGER)}, {fn CONVERT(b, SQL_VARCHAR)}"),
+        ("SELECT cast(current_user as text)", "SELECT {fn USER()}"),
+        (
+            "SELECT a.x FROM (a LEFT OUTER JOIN b ON a.c = b.c) WHERE a.x LIKE 'y!_' escape '!'",
+            "SELECT a.x FROM {oj a LEFT OUTER JOIN b ON a.c = b.c} WHERE a.x LIKE 'y!_' {escape '!'}",
+        ),
+        ("SELECT x FROM (a LEFT OUTER JOIN b ON a.c = b.c) INNER JOIN d ON a.c = d.c",) * 2,
+        (
+            "SELECT x FROM a WHERE b IN (SELECT c FROM (d LEFT OUTER JOIN e ON d.f = e.f))",
+            "SELECT x FROM a WHERE b IN (SELECT c FROM {oj d LEFT OUTER JOIN e ON d.f = e.f})",
+        ),
+        ("INSERT INTO t (a) VALUES ('coalesce(a, b)::text, current_date (')",) * 2,
+        ("SELECT upper(a", "SELECT upper(a"),
         ("SELECT * FROM sp_lastinsertid Invoice", "sp_lastinsertid Invoice"),
         ("SELECT * FROM sp_columns('Invoice')", "sp_columns Invoice"),
         ("SELECT 1; ", "SELECT 1"),
@@ -36,6 +66,14 @@ from iw_operators.systems.quickbooks_desktop.connector.sql import leading, membe
 def test_literals_functions_and_calls_are_put_back(sent: str, meant: str) -> None:
     """Each form that psqlodbc writes becomes the one that the application wrote; texts stay as they are."""
     assert restore(sent) == meant
+
+
+def test_brackets_without_end_do_no_harm() -> None:
+    """What is nested deeper than any driver reads passes as it is, and a long word takes no long time."""
+    deep = f"SELECT {'(' * 20_000}1{')' * 20_000}"
+    assert restore(deep) == deep
+    long = f"SELECT {'a' * 1_000_000} + (1)"
+    assert restore(long) == long
 
 
 def test_only_leading_transaction_words_are_taken_off() -> None:
@@ -115,6 +153,11 @@ KINDS = {"amount": Kind.NUMERIC, "isactive": Kind.BOOL, "name": Kind.VARCHAR}
         ),
         ("SELECT * FROM T WHERE T.Amount BETWEEN '1' AND '2.5'", "SELECT * FROM T WHERE T.Amount BETWEEN 1 AND 2.5"),
         ("SELECT * FROM T WHERE Amount = '12a'", "SELECT * FROM T WHERE Amount = '12a'"),
+        ("SELECT * FROM T WHERE Amount > 1 AND {fn UCASE(Name)} = '5'",) * 2,
+        (
+            "SELECT * FROM {oj T LEFT OUTER JOIN U ON T.Amount = '5'}",
+            "SELECT * FROM {oj T LEFT OUTER JOIN U ON T.Amount = 5}",
+        ),
     ],
 )
 def test_numbers_stand_bare_where_columns_hold_numbers(sent: str, meant: str) -> None:
@@ -126,4 +169,5 @@ def test_tables_of_a_statement() -> None:
     """All tables are named, those after commas and JOIN too; words in texts are not."""
     statement = "SELECT * FROM Invoice UNOPTIMIZED i, \"InvoiceLine\" JOIN Customer ON 1 = 1 WHERE x = 'FROM Y'"
     assert list(typed.tables(statement)) == ["Invoice", "InvoiceLine", "Customer"]
+    assert list(typed.tables("SELECT x FROM {oj a LEFT OUTER JOIN b ON a.c = b.c}")) == ["a", "b"]
     assert not typed.suspects("SELECT 'a 5' FROM T WHERE x = 5")

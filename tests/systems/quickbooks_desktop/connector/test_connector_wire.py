@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -12,16 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyodbc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iw_operators.systems.quickbooks_desktop.connector.server import Connector
+from tests import certificates
+from tests.drivers import driver
 from tests.systems.quickbooks_desktop.connector.fakes import QUICK, Connect, Raw, Serve, Source
 
 pytestmark = pytest.mark.feature("S3")
@@ -32,28 +29,7 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate of 127.0.0.1 that signs itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "c.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "c.key").write_bytes(private)
-    return folder / "c.crt", folder / "c.key"
+    return certificates.certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -80,17 +56,19 @@ def test_a_driver_checks_the_certificate(secure: Connector, connect: Connect, ce
     """psqlodbc connects with verify-full and the right authority, and not with another one."""
     ca = {"SSLmode": "verify-full", "pqopt": f"{{sslrootcert={certificate[0]}}}"}
     assert connect(secure, **ca).cursor().execute("sp_health").fetchone().state == "open"
-    with pytest.raises(pyodbc.Error, match="certificate"):
+    with pytest.raises(driver().Error, match="certificate"):
         connect(secure, **ca | {"pqopt": "{sslrootcert=/dev/null}"})
 
 
 def test_plain_text_is_refused(secure: Connector, connect: Connect, dial: Callable[[Connector], Raw]) -> None:
     """Without TLS a client is told to use it before it is asked for anything."""
-    with pytest.raises(pyodbc.Error, match="This connector speaks TLS only"):
+    with pytest.raises(driver().Error, match="This connector speaks TLS only"):
         connect(secure)
     client = dial(secure)
-    client.start()
-    assert client.error()[b"C"] == "28000"
+    with structlog.testing.capture_logs() as logs:
+        client.start()
+        assert client.error()[b"C"] == "28000"
+    assert [(line["why"], line["peer"]) for line in logs if "why" in line] == [("plain_text", "127.0.0.1")]
 
 
 def test_what_comes_before_the_handshake_is_not_read_after_it(
@@ -149,6 +127,16 @@ def test_the_extended_protocol_is_refused_with_advice(serve: Serve, dial: Callab
     assert client.message() == (b"Z", b"I")
     client.send(b"Q", b"\0")
     assert client.message()[0] == b"I"
+
+
+def test_a_cursor_is_refused_with_advice(source: Source, serve: Serve, dial: Callable[[Connector], Raw]) -> None:
+    """What psqlodbc sends with UseDeclareFetch=1 does not reach the data source; the error names the setting."""
+    client = dial(serve())
+    client.sign_in()
+    for sent in (b'declare "SQL_CUR1" cursor with hold for SELECT 1', b'fetch 100 in "SQL_CUR1"'):
+        client.send(b"Q", sent + b"\0")
+        assert "UseDeclareFetch=0" in client.error()[b"M"]
+    assert source.said == []
 
 
 @pytest.mark.parametrize("length", [3, 2**31 - 1, -1])
