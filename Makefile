@@ -36,11 +36,11 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $(STAMP)
 
 # The ODBC drivers are Debian packages: installed as root on Debian, else words that say how.
-$(ODBC): $(STAMP) include/local/odbc.py
+$(ODBC): $(STAMP) include/local/odbc.py include/local/debian.py
 	@$(BIN)/python -m local.odbc && touch $(ODBC) || echo "Going on without them."
 
 # So is the browser, which only the end-to-end tests need.
-$(CHROME): $(STAMP) include/local/chromium.py
+$(CHROME): $(STAMP) include/local/chromium.py include/local/debian.py
 	@$(BIN)/python -m local.chromium && touch $(CHROME) || echo "Going on without it."
 
 demo: $(ODBC) ## sandboxes, Airflow and the flows of a company; Ctrl-C ends it (COMPANY=globex, ONCE=1: end after the summary)
@@ -52,15 +52,16 @@ test-units: $(ODBC) ## everything that needs no Airflow of its own
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
 
 test-e2e: $(ODBC) $(CHROME) ## the flows on a real Airflow, the figures that are promised, a sample of chaos
-	@$(BIN)/python -m pytest -m "(e2e or figures or chaos) and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "(e2e or figures or chaos) and not long" $(ARGS)
 
 test-all: test ## as test, and the long runs
 	@IW_AWAY_SECONDS=900 $(BIN)/python -m pytest -m long $(ARGS)
 	@$(MAKE) --no-print-directory chaos KILLS=200
+	@$(MAKE) --no-print-directory chaos COMPANY=globex KILLS=100
 	@$(MAKE) --no-print-directory bench
 
-chaos: $(ODBC) ## kill workers between faulty sandboxes, then compare both sides (KILLS=20, SEED=, PLAIN=1: a plain writer)
-	@$(BIN)/python -m chaos --kills $(or $(KILLS),20) $(if $(SEED),--seed $(SEED)) $(if $(PLAIN),--plain)
+chaos: $(ODBC) ## kill workers between faulty sandboxes, then compare both sides (COMPANY=globex, KILLS=20, SEED=, PLAIN=1: a plain writer)
+	@$(BIN)/python -m chaos $(if $(COMPANY),--company $(COMPANY)) --kills $(or $(KILLS),20) $(if $(SEED),--seed $(SEED)) $(if $(PLAIN),--plain)
 
 sandbox: $(ODBC) ## the sandboxes alone, on loopback
 	@$(BIN)/python -m sandbox

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from chaos.books import PATIENCE
 from chaos.business import Business
-from chaos.house import PATIENCE, House
-from chaos.known_points import ENDED, listed
+from chaos.house import House
+from chaos.known_points import listed
 from chaos.oracle import Oracle, Verdict
 from chaos.pool import Job
 from chaos.scheduler import READY, TRIES, Attempt, Run, Scheduler
+from iw_operators.spec.models import Direction
 
 ROUNDS: Final = 12  # without anything being done to them, flows have to come to rest within so many rounds
 UNEXPECTED: Final = 3  # errors without a class of ours, after which no further run with kills begins
@@ -75,7 +77,9 @@ class Campaign:
         self.scheduler = Scheduler(house, self.attempt, self.between)
         self.outcome = Outcome(seed)
         self.began = time.time()
-        self._points = [*listed()]
+        self._flows = house.scheduled()
+        self._writing = [name for name in self._flows if house.spec.flows[name].direction is Direction.TO_BOOKS]
+        self._points = [*listed(house.spec)]
         self.dice.shuffle(self._points)
         self._tried = 0
         self._aims: list[str] = []  # points at which the next tries are to be killed
@@ -107,29 +111,28 @@ class Campaign:
         self.calm()
         self.business.some(self.dice.randint(1, 5))
         self._aims = self.aims()
-        flows = self.house.scheduled()
         if self._aims:  # something of everything has to be there, so that the points are reached
-            for name, fault in ENDED:
-                self.house.arm(name, **fault)
-            self._armed += len(ENDED)
-            self.business.sell()
-            self.business.sell()
-            self.business.call()
-            flow = flows[0]
+            self._armed += self.house.sign_out()
+            self.business.something()
+            flow = self._writing[0] if self.left() else self.dice.choice(self._writing)
         else:
-            flow = self.dice.choices(flows, [4.0, *([1.5] * (len(flows) - 1))])[0]
+            flow = self.dice.choices(self._flows, [4.0 if each in self._writing else 1.5 for each in self._flows])[0]
         self.arm(self.dice.choice((0, 0, 1, 2, 3, 5)))
         self.scheduler.run(flow)
 
     def aims(self) -> list[str]:
         """Return points to be killed at in the next run: all until each was, then now and then a few at random."""
-        left = [point for point in self._points if not self.outcome.killed_at[point]]
+        left = self.left()
         if left and self._tried < TRIED:
             self._tried += 1
             return left
         if self.dice.random() < 0.3:
             return [f"{point}:{self.dice.randint(1, 4)}" for point in self.dice.sample(self._points, 3)]
         return []
+
+    def left(self) -> list[str]:
+        """Return the points at which nobody has been killed yet."""
+        return [point for point in self._points if not self.outcome.killed_at[point]]
 
     def between(self) -> None:
         """What happens between two tries of a task: sometimes somebody changes something."""
@@ -206,7 +209,7 @@ class Campaign:
         """Run all flows until a whole round writes nothing; return what is wrong where that does not happen."""
         busy: list[Run] = []
         for number in range(1, ROUNDS + 1):
-            runs = [self.scheduler.run(flow, calmly=True) for flow in self.house.scheduled()]
+            runs = [self.scheduler.run(flow, calmly=True) for flow in self._flows]
             self.outcome.rounds = number
             self.say(f"recovery, round {number}: {sum(run.wrote for run in runs)} records written")
             busy = [run for run in runs if run.wrote or any(state != "success" for state in run.states.values())]

@@ -16,7 +16,10 @@ from typing import Any, Final
 import httpx
 
 import sandbox.creatio
-import sandbox.quickbooks_online
+from chaos import crm
+from chaos.books import READ_TIMEOUT, Books, Mischief
+from chaos.books_desktop import Desktop
+from chaos.books_online import Online
 from chaos.pool import Workers
 from iw_operators.ledger.store import Ledger
 from iw_operators.spec.loader import load_company
@@ -26,42 +29,18 @@ from local.airflow import REPOSITORY, free_port
 from local.postgres import Postgres
 from local.sandboxes import SandboxProcess
 from local.stack import postgres_connection
-from sandbox.quickbooks_online.options import CLIENT_ID
 
 PAGE: Final = 40  # records that a task plans at a time
-SIZES: Final = {"creatio": 7, "quickbooks_online": 4}  # writes of a call: small, so that a page has several
-READ_TIMEOUT: Final = 1.5
-PATIENCE: Final = 3.0  # longest that a slow answer takes; longer than the timeout, so that requests arrive late
-ANYWHERE: Final = {
-    "drop_before": 1.0,
-    "drop_after": 3.0,
-    "drop_middle": 2.0,
-    "slow": 1.0,
-    "slow_after": 1.0,
-    "html": 1.0,
-    "status_500": 1.0,
-    "status_503": 1.0,
-    "half_batch": 3.0,
-}
-OWN: Final[Mapping[str, Mapping[str, float]]] = {
-    "creatio": {"login_page": 1.0, "expire_session": 1.0, "csrf": 1.0, "fail_after_insert": 2.0},
-    "quickbooks_online": {
-        "throttle": 1.0,
-        "expire_token": 2.0,
-        "stale": 2.0,
-        "refresh_lost": 0.3,
-        "old_refresh_dies": 0.5,
-    },
-}
-PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "creatio": ("", "$batch", "GET /odata", "Login"),
-    "quickbooks_online": ("", "/batch", "/query", "/cdc", "/tokens/bearer"),
-}
+CRM_SIZE: Final = 7  # writes of a call: small, so that a page has several
+BOOKS: Final[Mapping[str, type[Books]]] = {Online.system: Online, Desktop.system: Desktop}
 
 
 @dataclass(slots=True)
 class House:
-    """All of it below one folder."""
+    """All of it below one folder. Raises RuntimeError for specs with errors.
+
+    :param company: a folder of `mappings/`, and the seed of that name.
+    """
 
     folder: Path
     company: str = "acme"
@@ -69,38 +48,43 @@ class House:
     sandboxes: SandboxProcess = field(init=False)
     workers: Workers = field(init=False)
     spec: CompanySpec = field(init=False)
+    books: Books = field(init=False)
     ledger: Ledger = field(init=False)
     ledger_url: str = field(init=False, default="")
-    refresh_token: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        mappings = REPOSITORY / "mappings" / self.company
+        found, errors = load_company(mappings)
+        if found is None or errors:
+            msg = f"the specs of {self.company} have errors: {errors}"
+            raise RuntimeError(msg)
+        self.spec = found
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711)  # as root the server runs as somebody else
         # What was committed has to survive an immediate shutdown: without that the comparison would be unfair.
         self.postgres = Postgres(
             self.folder / "postgres", port=free_port(), durable=False, settings={"synchronous_commit": "on"}
         )
-        ports = {"creatio": free_port(), "quickbooks_online": free_port()}
-        self.sandboxes = SandboxProcess(self.folder / "sandbox", ports, self.folder / "sandbox.log")
-        self.workers = Workers(
-            self.folder / "work",
-            {"mappings": str(REPOSITORY / "mappings" / self.company), "sizes": SIZES, "page": PAGE},
-            {},
-        )
+        kind = BOOKS[found.company.books.system]
+        ports = {crm.SYSTEM: free_port(), kind.system: free_port()}
+        self.sandboxes = SandboxProcess(self.folder / "sandbox", ports, self.folder / "sandbox.log", self.company)
+        self.books = kind(self)
+        options = {
+            "mappings": str(mappings),
+            "sizes": {crm.SYSTEM: CRM_SIZE, kind.system: kind.size},
+            "modules": [f"systems.{kind.system}.{name}" for name in kind.modules],
+            "page": PAGE,
+        }
+        self.workers = Workers(self.folder / "work", options, {})
 
     def start(self) -> None:
         """Start everything. Raises RuntimeError or PostgresError."""
-        found, errors = load_company(REPOSITORY / "mappings" / self.company)
-        if found is None or errors:
-            msg = f"the specs of {self.company} have errors: {errors}"
-            raise RuntimeError(msg)
-        self.spec = found
         self.postgres.start()
         self.ledger_url = self.postgres.url("ledger")
         self.ledger = Ledger.connect(self.ledger_url)
         self.ledger.upgrade()
         self.sandboxes.start()
-        self.control("quickbooks_online", "reset", {"throttle": False})  # its faults throttle, its quotas do not
+        self.books.started()
         state = self.folder / "state"
         state.mkdir(exist_ok=True)
         self.workers.env = {
@@ -118,6 +102,7 @@ class House:
         with contextlib.suppress(AttributeError):
             self.ledger.close()
         self.workers.stop()
+        self.books.close()
         self.sandboxes.stop()
         self.postgres.stop()
 
@@ -134,17 +119,10 @@ class House:
 
     def connections(self) -> dict[str, str]:
         """Return the Airflow connections to both sandboxes as environment variables."""
-        made = {}
-        for end, vendor in (
-            (self.spec.company.crm, sandbox.creatio),
-            (self.spec.company.books, sandbox.quickbooks_online),
-        ):
-            body = vendor.airflow_connection(self.sandboxes.url(end.system))
-            body["extra"] = {**body.get("extra", {}), "read_timeout": READ_TIMEOUT}
-            if end is self.spec.company.books and self.refresh_token:
-                body["extra"]["refresh_token"] = self.refresh_token
-            made[f"AIRFLOW_CONN_{end.connection.upper()}"] = json.dumps(body)
-        return made
+        body = sandbox.creatio.airflow_connection(self.sandboxes.url(crm.SYSTEM))
+        body["extra"] = {**body.get("extra", {}), "read_timeout": READ_TIMEOUT}
+        ends = ((self.spec.company.crm, body), (self.spec.company.books, self.books.connection()))
+        return {f"AIRFLOW_CONN_{end.connection.upper()}": json.dumps(made) for end, made in ends}
 
     def data(self, name: str) -> Path:
         """Return the SQLite file of one sandbox."""
@@ -153,6 +131,12 @@ class House:
     def scheduled(self) -> list[str]:
         """Return the flows that run by themselves, in the specs' order."""
         return [name for name, flow in self.spec.flows.items() if flow.kind is FlowKind.SCHEDULED]
+
+    def mappings(self) -> set[tuple[str, str]]:
+        """Return the mappings of those flows, each with the side that it reads."""
+        flows = (self.spec.flows[name] for name in self.scheduled())
+        sides = {"to_books": "crm", "to_crm": "books"}
+        return {(each.mapping, sides[flow.direction.value]) for flow in flows for each in flow.mappings}
 
     def control(self, name: str, action: str, body: Any) -> Any:
         """Use one sandbox's switches."""
@@ -172,29 +156,28 @@ class House:
 
     def left(self) -> int:
         """Return how many armed faults have not struck yet."""
-        stats = (httpx.get(f"{self.sandboxes.url(name)}/_sandbox/stats", timeout=30).json() for name in OWN)
+        stats = (httpx.get(f"{self.sandboxes.url(name)}/_sandbox/stats", timeout=30).json() for name in self._faulty())
         return sum(len(each["faults"]) for each in stats)
 
     def trouble(self, dice: random.Random, number: int) -> int:
         """Arm some faults at random; return how many."""
+        faulty = self._faulty()
         for _ in range(number):
-            name = dice.choice([*OWN])
-            kinds = {**ANYWHERE, **OWN[name]}
-            kind = dice.choices([*kinds], [*kinds.values()])[0]
-            place = dice.choice(PLACES[name])
-            if kind in ("half_batch", "fail_after_insert", "stale"):
-                place = ""
-            self.arm(
-                name,
-                kind=kind,
-                times=dice.choice((1, 1, 1, 2)),
-                after=dice.randint(0, 5),
-                match=place,
-                seconds=round(dice.uniform(0.2, PATIENCE), 2),
-            )
-            if kind in ("refresh_lost", "old_refresh_dies"):  # a refresh is needed for them to strike
-                self.arm(name, kind="expire_token", after=dice.randint(0, 5))
+            name = dice.choice([*faulty])
+            for fault in faulty[name].drawn(dice):
+                self.arm(name, **fault)
         return number
+
+    def sign_out(self) -> int:
+        """End sessions and tokens, so that clients have to sign in; return how many faults that takes."""
+        ended: list[tuple[str, Mapping[str, Any]]] = [(crm.SYSTEM, fault) for fault in crm.ENDED]
+        ended += [(self.books.system, fault) for fault in self.books.ended]
+        for name, fault in ended:
+            self.arm(name, **fault)
+        return len(ended)
+
+    def _faulty(self) -> Mapping[str, Mischief]:
+        return {crm.SYSTEM: crm.MISCHIEF, self.books.system: self.books.mischief}
 
     def without_ledger(self, seconds: float, *, harsh: bool) -> None:
         """Stop the ledger's server, and start it again after some time."""
@@ -204,23 +187,3 @@ class House:
         self.postgres.stop()
         time.sleep(seconds)
         self.postgres.start()
-
-    def authorise_again(self) -> None:
-        """Do what a person does when the refresh token is dead: authorise anew and correct the connection."""
-        self.refresh_token = self.grant()["refresh_token"]
-
-    def grant(self) -> dict[str, str]:
-        """Return tokens of an authorisation of its own."""
-        url = self.sandboxes.url("quickbooks_online")
-        where = {"client_id": CLIENT_ID, "redirect_uri": "http://localhost/", "state": "x", "response_type": "code"}
-        back = httpx.get(f"{url}/connect/oauth2", params=where, timeout=30).headers["location"]
-        login = sandbox.quickbooks_online.airflow_connection(url)
-        answer = httpx.post(
-            f"{url}/oauth2/v1/tokens/bearer",
-            data={"grant_type": "authorization_code", "code": httpx.URL(back).params["code"]},
-            auth=(login["login"], login["password"]),
-            timeout=30,
-        )
-        answer.raise_for_status()
-        found: dict[str, str] = answer.json()
-        return found

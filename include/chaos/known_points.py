@@ -1,18 +1,14 @@
-"""The points of the protocol, read off the source, and what has to go before so that a run comes to each of them."""
+"""The points of the protocol, read off the source."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from iw_operators.spec.resolved import CompanySpec
 from local.airflow import REPOSITORY
 
-# Sessions and tokens have to end for a run to come to the points of signing in.
-ENDED: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
-    ("quickbooks_online", {"kind": "expire_token"}),
-    ("creatio", {"kind": "expire_session"}),
-)
+ROOT: Final = REPOSITORY / "iw_operators"
 
 # Points of flows that a person or a call starts, which others come to now and then; tests of their own kill there.
 OF_OTHER_FLOWS: Final = frozenset(
@@ -22,10 +18,17 @@ OF_OTHER_FLOWS: Final = frozenset(
 )
 
 
-def listed() -> list[str]:
-    """Return the points that scheduled flows reach, in the order of files and lines."""
+def listed(company: CompanySpec) -> list[str]:
+    """Return the points that scheduled flows of a company reach, in the order of files and lines.
+
+    Those of other systems than its own are left out: its flows never come there.
+    """
+    systems = ROOT / "systems"
+    own = {systems / end.system for end in (company.company.crm, company.company.books)}
     found: dict[str, None] = {}
-    for path in sorted((REPOSITORY / "iw_operators").rglob("*.py")):
+    for path in sorted(ROOT.rglob("*.py")):
+        if path.is_relative_to(systems) and path.parent != systems and own.isdisjoint(path.parents):
+            continue
         calls = [
             node
             for node in ast.walk(ast.parse(path.read_text()))

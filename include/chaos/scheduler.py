@@ -113,8 +113,7 @@ class Scheduler:
             run.failures.append(found)
             if not found["expected"]:
                 self.unexpected.append(f"{attempt.flow} {attempt.task}: {found['kind']}: {found['message']}")
-            if found["code"] == "invalid_grant":
-                self.house.authorise_again()
+            self.house.books.heal(found["code"])
         for job in attempt.jobs:
             if job.status not in (0, None) and not job.killed:
                 self.unexpected.append(f"{attempt.flow} {attempt.task}: the process ended with {job.status}")

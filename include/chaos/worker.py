@@ -44,7 +44,6 @@ PRELOAD: Final = (
     "upsert",
     "systems.creatio.hook",
     "systems.creatio.system",
-    "systems.quickbooks_online.system",
 )
 
 
@@ -102,7 +101,7 @@ def run(job: Mapping[str, Any], dags: Mapping[str, DAG]) -> dict[str, Any]:
     os.environ.update(job["env"])
     watch(str(job["points"]), job["crash_at"])
     if plain := job.get("plain"):
-        importlib.import_module("chaos.plain").sync(**plain)
+        importlib.import_module(plain.pop("module")).sync(**plain)
         return {"ok": True, "value": {}, "xcoms": {}}
     task: Any = dags[job["flow"]].get_task(job["task"])
     ti = TaskInstance(job)
@@ -147,9 +146,13 @@ def quick_quotas(*_: Any) -> Limiter:
     return Limiter((), clock=lambda: time.monotonic() * SPEED, sleep=lambda seconds: time.sleep(seconds / SPEED))
 
 
-def prepare(sizes: Mapping[str, int]) -> None:
-    """Import what tasks import, and use the two seams. :param sizes: writes that a call of each system takes."""
-    for name in PRELOAD:
+def prepare(sizes: Mapping[str, int], modules: Sequence[str]) -> None:
+    """Import what tasks import, and use the two seams.
+
+    :param sizes: writes that a call of each system takes.
+    :param modules: what is to be imported of the books' system.
+    """
+    for name in (*PRELOAD, *modules):
         importlib.import_module(f"iw_operators.{name}")
     find_connection(CONN_ID)  # imports what Airflow imports late
     vars(runtime)["AirflowSecretState"] = FileSecretState  # the two seams, see above
@@ -166,7 +169,7 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     say = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no message
-    prepare(options["sizes"])
+    prepare(options["sizes"], options["modules"])
     _, dags = load(options["mappings"], options["page"])
     _say(say, {"ready": True})
     selector = selectors.DefaultSelector()

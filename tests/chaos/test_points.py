@@ -13,8 +13,10 @@ import pytest
 
 from chaos.known_points import listed
 from iw_operators import points
+from iw_operators.spec.loader import load_company
 
 ROOT = Path(__file__).resolve().parents[2]
+MAPPINGS = ROOT / "mappings"
 REACHING = """
 from iw_operators.points import reach
 for number in range(3):
@@ -82,9 +84,18 @@ def test_a_point_that_can_never_come_is_refused(spec: str) -> None:
         points.crash_at(spec)
 
 
-def test_the_protocol_has_a_point_at_each_step() -> None:
+@pytest.mark.parametrize(
+    ("company", "own"),
+    [
+        ("acme", {"before_token_refresh", "after_token_refresh", "after_tokens_saved"}),
+        ("globex", {"within_group", "before_last_id", "within_lines"}),
+    ],
+)
+def test_the_protocol_has_a_point_at_each_step(company: str, own: set[str]) -> None:
     """Around each commit and each call of the protocol there is a point, read off the source."""
-    assert {
+    spec, _ = load_company(MAPPINGS / company)
+    assert spec is not None
+    others = {
         *("before_intents", "after_intents", "after_call", "after_outcomes", "between_batches", "after_index"),
         *(
             "before_write_back_intents",
@@ -100,6 +111,13 @@ def test_the_protocol_has_a_point_at_each_step() -> None:
             "before_query_starts",
             "after_query_starts",
         ),
-        *("before_token_refresh", "after_token_refresh", "after_tokens_saved"),
         *("before_session_saved", "after_session_saved"),
-    } <= set(listed())
+    }
+    assert others | own <= set(listed(spec))
+
+
+def test_points_of_other_systems_are_not_listed() -> None:
+    """What flows of a company cannot reach is not asked of them: what another vendor's sign-in does, for instance."""
+    listed_of = {name: set(listed(found)) for name in ("acme", "globex") if (found := load_company(MAPPINGS / name)[0])}
+    assert "before_token_refresh" in listed_of["acme"] - listed_of["globex"]
+    assert "within_group" in listed_of["globex"] - listed_of["acme"]
