@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,11 +13,24 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from iw_operators.ledger.database import make_engine
 from iw_operators.ledger.flow_tables import metadata
 from iw_operators.ledger.store import Ledger
 from local.postgres import Postgres
+from local.stack import postgres_connection
+
+settings.register_profile("tests", deadline=None)  # an example that takes long says that the machine is busy
+settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process, in their order, what shares an Airflow, and each other slow file by itself (`-n 2`)."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("e2e", "figures", "chaos")):
+            shared = "site" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("site" if shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +84,12 @@ def ledger_engine(ledger_url: str) -> Iterator[sa.Engine]:
     engine = make_engine(ledger_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def ledger_connection(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the ledger behind Airflow's connection."""
+    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(postgres_connection(ledger_url)))
 
 
 @pytest.fixture

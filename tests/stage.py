@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.store import Ledger
 from iw_operators.named import Named
@@ -27,6 +25,7 @@ from iw_operators.systems.base import Settings, System, Window
 from iw_operators.systems.registry import open_system
 from sandbox.common.serve import serve
 from sandbox.seed.world import World
+from tests import web
 
 MAPPINGS = Path(__file__).resolve().parents[1] / "mappings"
 Edge = dt.datetime | None
@@ -134,7 +133,7 @@ class Stage:
     def requests(self, side: str) -> int:
         """Return how many requests a sandbox has counted."""
         url = self.crm_url if side == "crm" else self.books_url
-        return int(httpx.get(f"{url}/_sandbox/stats", timeout=60).json()["requests"])
+        return int(web.get(f"{url}/_sandbox/stats", timeout=60).json()["requests"])
 
     def pass_time(self, seconds: float) -> None:
         """Move both sandboxes' clocks on. Creatio's sessions, which live by the real time, do not notice."""
@@ -144,7 +143,7 @@ class Stage:
     def fault(self, side: str, **spec: Any) -> None:
         """Arm a fault."""
         url = self.crm_url if side == "crm" else self.books_url
-        httpx.post(f"{url}/_sandbox/faults", json=spec, timeout=60).raise_for_status()
+        web.post(f"{url}/_sandbox/faults", json=spec, timeout=60).raise_for_status()
 
 
 def sandbox_of(system: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import sqlalchemy as sa
 
 from iw_operators.engine.model import Action, Unbind
 from iw_operators.ledger.store import Ledger
@@ -14,11 +13,9 @@ pytestmark = [pytest.mark.ledger, pytest.mark.feature("B6")]
 
 
 def test_release_says_what_became_of_each(
-    ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, ledger_connection: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each id is answered; one that does not wait for a person makes the command end with 1."""
-    url = sa.make_url(ledger_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", url)
     ref = begin(ledger)
     made(ledger, ref, "a", "b")
     for each in ("a", "b"):

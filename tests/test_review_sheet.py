@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,14 +137,12 @@ def test_any_text_goes_out_and_comes_back_as_no_change(label: str, target: str) 
 @pytest.mark.ledger
 def test_the_command(
     ledger: Ledger,
-    ledger_url: str,
+    ledger_connection: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     """Shown, exported, imported, the exact ones approved; what cannot be is said and ends with 1."""
-    url = sa.make_url(ledger_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", url)
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER", str(Path(__file__).resolve().parents[1] / "mappings"))
     flow = "CRAcct2QBCustBind"
     with pytest.raises(SystemExit, match="no review sheet yet"):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from typing import Final
 
-from local.odbc import can_install
+from local import debian
 
 PACKAGE: Final = "chromium"
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,20 +27,7 @@ def program() -> str | None:
 
 def main() -> int:
     """Install the browser where it is missing and that can be done; return 0 unless it was tried and failed."""
-    if program():
-        return 0
-    if not can_install():
-        print(WORDS)  # noqa: T201  a program
-        return 0
-    print(f"Installing the Debian package {PACKAGE} ...")  # noqa: T201  as above
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", PACKAGE]):
-        command = ["apt-get", *arguments]
-        done = subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL)  # noqa: S603  our own words
-        if done.returncode:
-            print(f"apt-get has failed with {done.returncode}; install {PACKAGE} by hand")  # noqa: T201  as above
-            return 1
-    return 0
+    return 0 if program() else debian.provide((PACKAGE,), WORDS)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ psqlodbc is what workers reach a connector with; sqliteodbc is the second driver
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Final
+
+from local import debian
 
 PACKAGES: Final = ("unixodbc", "odbc-postgresql", "libsqliteodbc")
 DRIVERS: Final[Mapping[str, str]] = {"PostgreSQL Unicode": "odbc-postgresql", "SQLite3": "libsqliteodbc"}
@@ -33,34 +32,12 @@ def missing() -> list[str]:
     return [name for name in DRIVERS if name not in known]
 
 
-def can_install() -> bool:
-    """Return whether this is Debian (or made of it), and we are root."""
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return root and shutil.which("apt-get") is not None and os.path.exists("/etc/debian_version")  # noqa: PTH110  as short
-
-
-def install() -> None:
-    """Install the Debian packages. Raises CalledProcessError."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *PACKAGES]):
-        subprocess.run(["apt-get", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607  our own words, apt-get of the PATH
-
-
 def main() -> int:
     """Install what is missing, where that can be done; return 0 unless it was tried and failed."""
     lacking = missing()
     if not lacking:
         return 0
-    if not can_install():
-        print(WORDS.format(missing=", ".join(lacking), packages=" ".join(PACKAGES)))  # noqa: T201  a program
-        return 0
-    print(f"Installing the Debian packages {' '.join(PACKAGES)} ...")  # noqa: T201  as above
-    try:
-        install()
-    except subprocess.CalledProcessError as error:
-        print(f"apt-get has failed with {error.returncode}; install them by hand: {' '.join(PACKAGES)}")  # noqa: T201  as above
-        return 1
-    return 0
+    return debian.provide(PACKAGES, WORDS.format(missing=", ".join(lacking), packages=" ".join(PACKAGES)))
 
 
 if __name__ == "__main__":

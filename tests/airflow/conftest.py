@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
-import json
 import os
 import shutil
 import sys
@@ -129,6 +128,7 @@ class Memory:
     windows: list[Window] = field(default_factory=list)
     errors: dict[str, list[InterWeaveError]] = field(default_factory=dict)
     batch_size: int = 30
+    connected: bool = False
 
     def _fail(self, call: str) -> None:
         if waiting := self.errors.get(call):
@@ -141,8 +141,13 @@ class Memory:
 
     def check(self) -> str:
         """Answer, or raise what was asked for."""
+        self.connected = True
         self._fail("check")
         return f"{self.name} is there"
+
+    def close(self) -> None:
+        """Let go."""
+        self.connected = False
 
     def now(self) -> dt.datetime:
         """Return the time here."""
@@ -252,7 +257,7 @@ class World:
 
 
 @pytest.fixture
-def world(ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+def world(ledger: Ledger, ledger_connection: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     """Two systems in memory behind the connections of company `acme`, a ledger behind its own."""
     from iw_operators.operators import runtime
 
@@ -265,16 +270,6 @@ def world(ledger: Ledger, ledger_url: str, monkeypatch: pytest.MonkeyPatch, tmp_
         return systems[system]
 
     made_names = {"anycrm": "crm", "anybooks": "books"}
-    url = sa.make_url(ledger_url)
-    connection = {
-        "conn_type": "postgres",
-        "host": url.host,
-        "port": url.port,
-        "login": url.username,
-        "password": url.password,
-        "schema": url.database,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__RETRY_DELAY", "0")
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__RETRIES", "2")
     monkeypatch.setattr(runtime, "open_system", open_system)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
@@ -268,12 +267,10 @@ def cli(*words: str) -> str:
 
 @pytest.fixture
 def commands(
-    session: Session, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session, ledger_connection: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[str, str]]:
     """A function that runs a command as user `ann` and returns what it printed, and how it ended."""
     session.commit()
-    url = sa.make_url(ledger_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", url)
     monkeypatch.setenv("LOGNAME", "ann")
 
     def command(*words: str) -> tuple[str, str]:

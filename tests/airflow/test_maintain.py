@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from iw_operators.dag import build_dag
+from iw_operators.errors import FixConfiguration
+from iw_operators.maintenance import check_connections
 from iw_operators.maintenance_dags import build_maintenance
+from iw_operators.operators import runtime
 from iw_operators.operators.maintain import SafeSensor
 from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.models import FlowKind
@@ -71,6 +74,25 @@ def test_it_is_safe_when_no_task_works_and_no_turn_is_held(world: World, make_fl
     assert not safe(make_flow, Counting())
     world.ledger.give_turn_back("acme", "CRAcct2QBCustDR", "r1")
     assert safe(make_flow, Counting())
+
+
+@pytest.mark.usefixtures("specs")
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_check_at_the_end_leaves_nothing_connected(
+    world: World, monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    """Both systems are let go of, where one refuses as well: whoever works alone in it may go on."""
+    systems = {"acme_crm": world.crm, "acme_books": world.books}
+    monkeypatch.setattr(runtime, "open_system", lambda _, conn_id, __: systems[conn_id])
+    caught = []
+    if wrong:
+        world.books.errors["check"] = [FixConfiguration("It is another company.")]
+    try:
+        check_connections(world.ledger, "acme")
+    except FixConfiguration as error:
+        caught.append(error)  # what has raised is alive with it
+    assert len(caught) == wrong
+    assert (world.crm.connected, world.books.connected) == (False, False)
 
 
 @pytest.mark.feature("R4")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow import plugins_manager
@@ -18,8 +19,18 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from iw_operators import listener
 from iw_operators.provider import OPTIONS, get_provider_info
 from iw_operators.systems import registry
+from tests.drivers import need_odbc
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FORMS = {form["connection-type"]: form for form in registry.connection_types()}
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A system's connection form, once for each system; one whose hook is made of Airflow's ODBC hook needs pyodbc."""
+    if request.param == "quickbooks_desktop":
+        need_odbc()
+    return FORMS[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +47,17 @@ def test_airflow_takes_the_provider(manager: ProvidersManager) -> None:
 
 
 @pytest.mark.feature("S1", "S2")
-def test_every_system_is_a_connection_type_with_a_form(manager: ProvidersManager) -> None:
+def test_every_system_is_a_connection_type_with_a_form(manager: ProvidersManager, form: dict[str, Any]) -> None:
     """Each system can be chosen in the connection form, has fields of its own there, and a Test button."""
-    forms = {form["connection-type"]: form for form in registry.connection_types()}
-    assert len(forms) == len(registry.systems())
+    assert len(FORMS) == len(registry.systems())
     runtime = ProvidersManagerTaskRuntime()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
-    for conn_type, form in forms.items():
-        hook = runtime.hooks[conn_type]
-        assert hook, conn_type
-        assert hook.hook_name == form["hook-name"]
-        assert hook.connection_testable, conn_type
-        shown = {key for key in manager.connection_form_widgets if key.startswith(f"extra__{conn_type}__")}
-        assert len(shown) == len(form.get("conn-fields", {}))
+    conn_type = form["connection-type"]
+    hook = runtime.hooks[conn_type]
+    assert hook, conn_type
+    assert hook.hook_name == form["hook-name"]
+    assert hook.connection_testable, conn_type
+    shown = {key for key in manager.connection_form_widgets if key.startswith(f"extra__{conn_type}__")}
+    assert len(shown) == len(form.get("conn-fields", {}))
 
 
 def test_named_modules_exist() -> None:
@@ -85,11 +95,10 @@ def test_reading_the_metadata_loads_no_system() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_hook_classes_exist() -> None:
+def test_the_hook_classes_exist(form: dict[str, Any]) -> None:
     """Each connection form names a hook class that can be imported."""
-    for form in registry.connection_types():
-        module, _, name = form["hook-class-name"].rpartition(".")
-        assert getattr(importlib.import_module(module), name).conn_type == form["connection-type"]
+    module, _, name = form["hook-class-name"].rpartition(".")
+    assert getattr(importlib.import_module(module), name).conn_type == form["connection-type"]
 
 
 class TestPlugin:

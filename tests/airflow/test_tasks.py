@@ -71,6 +71,24 @@ def test_the_next_run_reads_from_query_starts_less_the_overlap(world: World, cus
     assert len(world.books.records) == 1
 
 
+@pytest.mark.feature("R5", "R15")
+def test_a_task_is_connected_to_nothing_when_it_has_ended(world: World, customers: ResolvedFlow) -> None:
+    """What it has opened it lets go, though its exception is still there; so a maintenance is safe when it says so."""
+    from iw_operators.operators.runtime import ledger_of_run, open_side
+
+    caught = []
+    try:
+        with ledger_of_run("acme") as ledger:
+            systems = [open_side(customers.company, side, ledger) for side in ("crm", "books")]
+            world.books.errors["check"] = [ConnectionFailure("Gone.", sent=False)]
+            for system in systems:
+                system.check()
+    except ConnectionFailure as error:
+        assert (world.crm.connected, world.books.connected) == (False, False)
+        caught.append(error)
+    assert len(caught) == 1
+
+
 @pytest.mark.feature("R2", "R15")
 def test_a_failed_mapping_fails_the_run_and_keeps_query_starts(world: World, make_flow: Flows) -> None:
     """What stops a mapping is in the ledger's row of the run, the mappings after it wait, Query Starts stays."""

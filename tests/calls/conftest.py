@@ -25,6 +25,8 @@ from iw_operators.errors import ConnectionFailure, FixConfiguration
 from iw_operators.ledger.flow_tables import inbox
 from iw_operators.ledger.store import Ledger
 from iw_operators.spec.loader import load_company
+from sandbox.common.serve import Server
+from tests import web
 from tests.systems.kit_calls import NOW, SECRET, body_of, signed
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "mappings"
@@ -102,7 +104,7 @@ def office(ledger: Ledger, tmp_path: Path) -> Iterator[Office]:
         },
         known=doors(spec for spec in specs if spec is not None),
     )
-    with served(make_app(made.desk)) as url, httpx.Client(base_url=url) as made.client:
+    with served(make_app(made.desk)) as url, web.client(base_url=url) as made.client:
         yield made
 
 
@@ -110,12 +112,12 @@ def office(ledger: Ledger, tmp_path: Path) -> Iterator[Office]:
 def served(app: Any) -> Iterator[str]:
     """Serve an app on a free port of this machine, as Airflow's API server does."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        server = Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.005)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
+        server.stop()
         thread.join()

@@ -92,6 +92,7 @@ CASES: list[tuple[str, str, str, type[InterWeaveError]]] = [
         StaleRecord,
     ),
     ("quickbooks_desktop", "[QODBC] Error: 8004040A - Another file is open", "8004040A", ConnectionFailure),
+    ("quickbooks_desktop", "[QODBC] Error: 80040410 - Another mode", "80040410", ConnectionFailure),
     ("quickbooks_desktop", "[QODBC] Error: 3999 - Odd", "3100..9099", FixRecord),
     ("quickbooks_desktop", '<CustomerAddRs statusCode="3250" statusSeverity="Error"/>', "3250", FixConfiguration),
     ("quickbooks_desktop", "Error -6190, -83: QuickBooks cannot open the file", "-6190, -83", ConnectionFailure),

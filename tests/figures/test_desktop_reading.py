@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyodbc
 import pytest
 
 from iw_operators.systems.base import View, Window
@@ -22,6 +22,7 @@ from iw_operators.systems.quickbooks_desktop.system import QuickBooksDesktop
 from sandbox.quickbooks_desktop import make, odbc_string, serve
 from sandbox.seed.world import BooksCustomer, BooksInvoice, BooksInvoiceLine, BooksItem, World
 from tests.conformance.kit import catalogue
+from tests.drivers import driver, need_odbc
 from tests.figures.noting import Figures
 
 pytestmark = [pytest.mark.figures, pytest.mark.long, pytest.mark.sandbox, pytest.mark.feature("S3")]
@@ -67,7 +68,7 @@ def seconds(work: Callable[[], int], rows: int) -> float:
     return time.perf_counter() - before
 
 
-def plain(connection: pyodbc.Connection, statement: Statement) -> int:
+def plain(connection: Any, statement: Statement) -> int:
     """Read all rows of a statement; return how many."""
     cursor = connection.cursor().execute(statement.sql, statement.params)
     count = 0
@@ -92,6 +93,7 @@ def test_the_rate_of_reading(name: str, rows: int, figures: Figures) -> None:
     Of a file that gives 500 rows in a tenth of a second, several times as fast as QODBC does at its best. How much of
     the work is ours is noted for one that gives them at once.
     """
+    need_odbc()
     definition = catalogue("quickbooks_desktop").objects[name]
     lines = dict(definition.lines.fields) if definition.lines else {}
     fields = {k: f for k, f in definition.fields.items() if f.native not in ("TotalBalance", "CustomerMsgRefFullName")}
@@ -101,7 +103,7 @@ def test_the_rate_of_reading(name: str, rows: int, figures: Figures) -> None:
         client = Watched(partial(connect, Source(text)))
         client.asked = []
         system = QuickBooksDesktop(client, Place(ZoneInfo("America/New_York")))
-        connection = pyodbc.connect(text, autocommit=True)
+        connection = driver().connect(text, autocommit=True)
         try:
             assert ours(system, view) == rows
             (statement,) = [each for each in client.asked if "TimeModified" in each.sql]

@@ -13,6 +13,7 @@ import pytest
 from iw_operators.errors import FixConfiguration, RetryLater
 from iw_operators.ledger.store import Ledger
 from iw_operators.state import MemorySecretState
+from tests import web
 from tests.flows.conftest import PAYMENTS, TO_BOOKS, TO_CRM, Company, guid, world
 from tests.stage import stage, without_overlap
 
@@ -120,9 +121,9 @@ def test_tokens_that_were_rotated_and_lost(fresh: Company, after: int) -> None:
 def authorised(url: str) -> str:
     """Return a refresh token of a new authorisation."""
     where = {"client_id": "iw-client", "redirect_uri": "http://localhost/", "state": "x", "response_type": "code"}
-    back = httpx.get(f"{url}/connect/oauth2", params=where).headers["location"]
+    back = web.get(f"{url}/connect/oauth2", params=where).headers["location"]
     form = {"grant_type": "authorization_code", "code": httpx.URL(back).params["code"]}
-    answer = httpx.post(f"{url}/oauth2/v1/tokens/bearer", data=form, auth=("iw-client", "iw-secret"))
+    answer = web.post(f"{url}/oauth2/v1/tokens/bearer", data=form, auth=("iw-client", "iw-secret"))
     return str(answer.json()["refresh_token"])
 
 
@@ -152,7 +153,7 @@ def test_a_batch_that_arrives_at_the_books_after_it_was_sent_again(fresh: Compan
     started = time.monotonic()
     run(fresh, TO_BOOKS)
     settle_down(started)
-    stats = httpx.get(f"{fresh.stage.books_url}/_sandbox/stats").json()
+    stats = web.get(f"{fresh.stage.books_url}/_sandbox/stats").json()
     assert stats["calls"]["batch"] >= 4  # three mappings, and the one that was late
     run(fresh, TO_BOOKS, TO_CRM)
     whole(fresh)

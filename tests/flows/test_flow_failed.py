@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from iw_operators.ledger.failures import Failure
 from tests.flows.conftest import TO_BOOKS, Company, guid
@@ -54,10 +53,8 @@ def failed(company: Company) -> Company:
 
 
 @pytest.fixture
-def cli(failed: Company, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def cli(failed: Company, ledger_connection: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return the command line of that company; systems are opened as the stage opens them."""
-    url = sa.make_url(ledger_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", url)
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER", str(MAPPINGS))
     monkeypatch.setattr("getpass.getuser", lambda: "Ann")
     monkeypatch.setattr("iw_operators.operators.runtime.open_side", lambda _, side, __: failed.stage.open(side))

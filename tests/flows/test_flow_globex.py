@@ -11,27 +11,23 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-import pyodbc
 import pytest
 
 from iw_operators.errors import ConnectionFailure, RetryLater
 from iw_operators.ledger.store import Ledger
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Statement
-from sandbox.quickbooks_desktop import odbc_string
 from sandbox.seed import globex
 from sandbox.seed.world import World
+from tests.drivers import ask, driver, need_odbc
 from tests.flows.conftest import guid, world
+from tests.killing import Killed
 from tests.stage import Stage, stage
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.ledger, pytest.mark.feature("S3")]
 
 TO_BOOKS, TO_CRM = "CRAcctOpp2QBCustInv", "QBCustInvoices2CRAcctOpp"
 SALES = 3
-
-
-class Killed(BaseException):
-    """The process ends here; nothing catches it."""
 
 
 @dataclass
@@ -58,12 +54,7 @@ class Globex:
     def ask(self, sql: str, *params: Any) -> list[Any]:
         """Ask QuickBooks as anybody with pyodbc can."""
         port = int(self.stage.books_url.rsplit(":", 1)[1])
-        connection = pyodbc.connect(odbc_string(port), autocommit=True)
-        try:
-            cursor = connection.cursor().execute(sql, params)
-            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
-        finally:
-            connection.close()
+        return [tuple(row) for row in ask(port, sql, *params)]
 
     def rows(self, entity: str) -> list[dict[str, Any]]:
         """Return all rows of a set of the CRM."""
@@ -72,6 +63,12 @@ class Globex:
         client = self.stage.open("crm")._client  # type: ignore[attr-defined]  # its client is what users do
         found: list[dict[str, Any]] = client.read(Query(entity, Expand()))["value"]
         return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drivers() -> None:
+    """Its books are reached over ODBC."""
+    need_odbc()
 
 
 @pytest.fixture
@@ -198,7 +195,7 @@ def test_a_bad_day_ends_as_a_good_one(small: Globex, seed: int) -> None:
             with contextlib.suppress(RetryLater):
                 small.run(flow)
         phone = f"555-01{chance.randrange(100):02d}"
-        with contextlib.suppress(pyodbc.Error):
+        with contextlib.suppress(driver().Error):
             small.ask("UPDATE Customer SET Phone = ? WHERE Name = ?", phone, f"Customer {chance.randrange(SALES)}")
     small.stage.fault("books", clear=True)
     small.run(TO_CRM, TO_BOOKS, TO_CRM)

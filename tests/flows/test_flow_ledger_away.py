@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,9 @@ AWAY = 1.0  # seconds
 PATIENCE = 15.0  # of the ledger; a minute in production
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """Return a PostgreSQL of this test's own, at a port that stays."""
+    """Return a PostgreSQL of these tests' own, at a port that stays."""
     folder = Path(tempfile.mkdtemp(prefix="iw-away-"))
     folder.chmod(0o711)  # as root the server runs as somebody else
     try:
@@ -41,7 +42,7 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture
 def company(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     """Return a company before its first run, over a ledger in that server."""
-    ledger = Ledger.connect(server.url("ledger"), patience=PATIENCE)
+    ledger = Ledger.connect(server.url(f"ledger_{uuid.uuid4().hex}"), patience=PATIENCE)
     ledger.upgrade()
     with stage(world(SALES), ledger, monkeypatch.setenv, books={"throttle": False}) as made:
         made.spec = without_overlap(made.spec)

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from iw_operators import points
 from iw_operators.ledger.store import Ledger
 from iw_operators.ledger.tables import run_mapping
 from iw_operators.named import Named
 from sandbox.seed import acme
 from tests.flows.conftest import OLD
+from tests.killing import killed_at
 from tests.stage import Stage, stage
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.ledger, pytest.mark.feature("R1", "R3")]
@@ -25,29 +25,11 @@ N, DRS, NFS = "CRAcct2QBCustN", "CRAcct2QBCustDRS", "CRAcct2QBCustNFS"
 BACK = "QBCust2CRAcctDRS"
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def kill_at(point: str, number: int) -> None:
-    """End the work at the n-th time that it comes to a point."""
-    left = number
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        left -= reached == point
-        if reached == point and left == 0:
-            raise Killed
-
-    points.install(hook)
-
-
 @pytest.fixture
 def made(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A company with some accounts that are sold to, and no customers yet."""
     with stage(acme.plain(COUNT, won=True), ledger, monkeypatch.setenv) as found:
         yield found
-    points.install(None)
 
 
 def customers(made: Stage) -> int:
@@ -70,10 +52,8 @@ def attempts(made: Stage) -> list[dict[str, object]]:
 def test_a_killed_load_goes_on(made: Stage, flow: str, point: str) -> None:
     """Killed in the middle of the third page, its next attempt reads on from there, and each account has a customer."""
     window = None if flow == N else (OLD - dt.timedelta(days=5000), dt.datetime.now(dt.UTC))
-    kill_at(point, 3)
-    with pytest.raises(Killed):
+    with killed_at(point, 3):
         made.run(flow, window=window, page_size=PAGE)
-    points.install(None)
     made.run(flow, window=window, attempt=2, page_size=PAGE)
     assert customers(made) == COUNT
     bound = made.ledger.bindings("acme", "customers", "crm", [a.id for a in acme.plain(COUNT, won=True).accounts])

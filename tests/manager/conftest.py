@@ -6,7 +6,6 @@ The environment is set before anything imports Airflow, unless another folder's 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import re
 import tempfile
@@ -187,24 +186,14 @@ def people(
     airflow_app: Any,
     metadata: Session,
     ledger: Ledger,
-    ledger_url: str,
+    ledger_connection: None,
     specs_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[People]:
     """People with browsers in front of the page, with the specs of `specs_folder` and a ledger with nothing in it."""
     from iw_operators.manager import world
 
-    del metadata, ledger
-    url = sa.make_url(ledger_url)
-    connection = {
-        "conn_type": "postgres",
-        "host": url.host,
-        "port": url.port,
-        "login": url.username,
-        "password": url.password,
-        "schema": url.database,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(connection))
+    del metadata, ledger, ledger_connection
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER", str(specs_folder))
     yield People(airflow_app)
     world.close()

@@ -14,8 +14,8 @@ from iw_operators.ledger.mails import NewMail
 from iw_operators.notify.post import AWAY, CONNECTION, SENDER, SIGN_IN, Post
 from local.airflow import free_port
 from sandbox.mail import Options, RunningMail, airflow_connection, serve_mail
+from tests.certificates import certificate
 from tests.notify.kit import ODD, queued
-from tests.security.test_tls import certificate
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.feature("R8")]
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from iw_operators import xcoms
@@ -40,14 +39,10 @@ def mail() -> Iterator[RunningMail]:
 
 
 @pytest.fixture
-def office(ledger: Ledger, ledger_url: str, mail: RunningMail, monkeypatch: pytest.MonkeyPatch) -> Offices:
+def office(ledger: Ledger, ledger_connection: None, mail: RunningMail, monkeypatch: pytest.MonkeyPatch) -> Offices:
     """A function that makes a company with a mode."""
     spec, errors = load_company(REPOSITORY / "mappings" / "acme")
     assert spec, errors
-    url = sa.make_url(ledger_url)
-    connection = {"conn_type": "postgres", "host": url.host, "port": url.port, "login": url.username}
-    connection |= {"password": url.password, "schema": url.database}
-    monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(airflow_connection(mail.smtp_port)))
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__BASE_URL", "https://airflow.acme.example/")
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__TEMPLATES_FOLDER", str(TEMPLATES))

@@ -10,13 +10,10 @@ from iw_operators.engine.model import Record, Value, Values
 from iw_operators.errors import ConnectionFailure, FixRecord
 from iw_operators.spec.catalogue import FieldDef
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Window, Write
+from tests.killing import Killed
 
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 Fault = Callable[[Batch], None]
-
-
-class Killed(BaseException):
-    """The process is gone: nothing of ours catches this."""
 
 
 @dataclass
@@ -201,4 +198,4 @@ def renamed(values: Values, name: str) -> Values:
     return {**values, "name": name}
 
 
-__all__ = ["START", "FakeSystem", "Killed", "disconnect", "kill", "names", "renamed", "replace"]
+__all__ = ["START", "FakeSystem", "disconnect", "kill", "names", "renamed", "replace"]

@@ -10,12 +10,12 @@ from iw_operators.binding import Job, bind_approved, find_partners
 from iw_operators.engine.model import Action
 from iw_operators.ledger.model import RunRef
 from iw_operators.ledger.reviews import Choice, ReviewRow
-from iw_operators.points import install
 from iw_operators.spec.models import Direction, FlowKind
 from iw_operators.spec.resolved import Side
 from iw_operators.sync import Summary
+from tests.killing import killed_at
 from tests.sync.conftest import Bench
-from tests.sync.fakes import Killed, disconnect
+from tests.sync.fakes import disconnect
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("P4", "M1", "M2")]
 
@@ -214,17 +214,8 @@ def test_killed_in_the_middle_of_binding_it_goes_on(binder: Binder, point: str) 
     binder.find()
     for source_id in ("id", "same", "near"):
         binder.approve(source_id)
-
-    def killed(reached: str) -> None:
-        if reached == point:
-            raise Killed
-
-    install(killed)
-    try:
-        with pytest.raises(Killed):
-            binder.bind(page_size=2)
-    finally:
-        install(None)
+    with killed_at(point):
+        binder.bind(page_size=2)
     binder.attempt = 2
     binder.bind(page_size=2)
     assert binder.bound() == {"id": "b-id", "same": "b-same", "near": "b-near"}
@@ -240,20 +231,8 @@ def test_killed_in_the_middle_of_binding_it_goes_on(binder: Binder, point: str) 
 
 def test_killed_in_the_middle_of_looking_it_starts_the_sheet_anew(binder: Binder) -> None:
     """Rows of an interrupted look are replaced; what was decided meanwhile stays."""
-    pages = 0
-
-    def killed(reached: str) -> None:
-        nonlocal pages
-        pages += reached == "after_review_page"
-        if pages == 1:
-            raise Killed
-
-    install(killed)
-    try:
-        with pytest.raises(Killed):
-            binder.find(page_size=2)
-    finally:
-        install(None)
+    with killed_at("after_review_page"):
+        binder.find(page_size=2)
     run_id = binder.run.run_id
     first = {row.source_id: row for row in binder.bench.ledger.review_rows(run_id)}
     assert set(first) == {"id", "same"}

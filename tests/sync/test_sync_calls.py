@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from iw_operators.ledger.flow_tables import inbox
 from iw_operators.ledger.inbox import LATE, Item
 from iw_operators.ledger.store import Ledger
-from iw_operators.points import install
 from iw_operators.spec.models import Direction, FlowKind
+from tests.killing import killed_at
 from tests.sync.conftest import Bench
-from tests.sync.fakes import Killed
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("R12", "R1")]
 
@@ -69,17 +68,8 @@ def test_a_deletion_that_is_called_follows_the_policy(filled: Bench) -> None:
 def test_killed_in_the_middle_the_next_attempt_takes_the_calls_again(filled: Bench) -> None:
     """Claimed is not done: a repeated attempt has the same calls."""
     call(filled, "a1", "e1")
-
-    def killed(reached: str) -> None:
-        if reached == "after_claim":
-            raise Killed
-
-    install(killed)
-    try:
-        with pytest.raises(Killed):
-            filled.run(kind=FlowKind.Q)
-    finally:
-        install(None)
+    with killed_at("after_claim"):
+        filled.run(kind=FlowKind.Q)
     assert left(filled) == 1
     assert filled.run(kind=FlowKind.Q, same_run=True, attempt=2).counts == {"created": 1}
     assert left(filled) == 0
@@ -88,17 +78,8 @@ def test_killed_in_the_middle_the_next_attempt_takes_the_calls_again(filled: Ben
 def test_calls_of_a_run_that_is_over_are_open_again(filled: Bench) -> None:
     """What a failed run had claimed, the next run takes; what a run at work has claimed, it leaves alone."""
     call(filled, "a1", "e1")
-
-    def killed(reached: str) -> None:
-        if reached == "after_claim":
-            raise Killed
-
-    install(killed)
-    try:
-        with pytest.raises(Killed):
-            filled.run(kind=FlowKind.Q)
-    finally:
-        install(None)
+    with killed_at("after_claim"):
+        filled.run(kind=FlowKind.Q)
     assert filled.run(kind=FlowKind.Q).read == 0
     first = filled.ledger.find_run("acme", FLOW, "r1")
     assert first is not None

@@ -12,8 +12,9 @@ from iw_operators.engine.model import Action
 from iw_operators.errors import ConnectionFailure
 from iw_operators.spec.models import Direction
 from iw_operators.systems.base import Result
+from tests.killing import Killed
 from tests.sync.conftest import Bench
-from tests.sync.fakes import FakeSystem, Killed, disconnect, kill, names
+from tests.sync.fakes import FakeSystem, disconnect, kill, names
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("B2")]
 

@@ -12,8 +12,9 @@ from iw_operators.ledger.model import LogRow
 from iw_operators.spec.models import Direction, Policy
 from iw_operators.spec.resolved import Kind, Side
 from iw_operators.systems.base import Batch, Result
+from tests.killing import Killed
 from tests.sync.conftest import Bench
-from tests.sync.fakes import Killed, kill, names
+from tests.sync.fakes import kill, names
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("B6")]
 

@@ -17,8 +17,9 @@ from iw_operators.ledger.tables import run_mapping
 from iw_operators.named import Named
 from iw_operators.spec.models import Direction, FlowKind
 from iw_operators.systems.base import Result
+from tests.killing import Killed, kill_at, killed_at
 from tests.sync.conftest import Bench
-from tests.sync.fakes import START, Killed, disconnect, names
+from tests.sync.fakes import START, disconnect, names
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("R1")]
 
@@ -30,19 +31,6 @@ BULK = [FlowKind.N, FlowKind.DR, FlowKind.DRS, FlowKind.F]
 def _no_points() -> Iterator[None]:
     yield
     points.install(None)
-
-
-def kill_at(point: str, number: int) -> None:
-    """End the work at the n-th time that it comes to a point, as a killed process does."""
-    left = number
-
-    def hook(reached: str) -> None:
-        nonlocal left
-        left -= reached == point
-        if reached == point and left == 0:
-            raise Killed
-
-    points.install(hook)
 
 
 def load(bench: Bench, kind: FlowKind, attempt: int = 1, **arguments: object) -> dict[str, int]:
@@ -95,10 +83,8 @@ def test_what_a_load_writes_back_does_not_come_round_again(filled: Bench) -> Non
 @pytest.mark.feature("R3")
 def test_a_killed_load_goes_on_where_it_was(kind: FlowKind, filled: Bench) -> None:
     """The next attempt of the same run reads from the last recorded page on, and in the end nothing is missing."""
-    kill_at("after_progress", 3)
-    with pytest.raises(Killed):
+    with killed_at("after_progress", 3):
         load(filled, kind)
-    points.install(None)
     load(filled, kind, attempt=2)
     assert names(filled.books) == names(filled.crm)
     again = set(planned(filled, 1)) & set(planned(filled, 2))
@@ -141,10 +127,8 @@ def test_records_of_one_moment_are_not_left_out(bench: Bench) -> None:
     same = bench.crm.records["a4"].modified
     for each in ("a2", "a3", "a4", "a5", "a6"):
         bench.crm.records[each] = replace(bench.crm.records[each], modified=same)
-    kill_at("after_progress", 2)
-    with pytest.raises(Killed):
+    with killed_at("after_progress", 2):
         load(bench, FlowKind.F)
-    points.install(None)
     load(bench, FlowKind.F, attempt=2)
     assert names(bench.books) == names(bench.crm)
     assert {"a4", "a5", "a6"} <= set(planned(bench, 2))
@@ -178,8 +162,7 @@ def test_what_comes_besides_records_own_changes_moves_nothing(filled: Bench) -> 
 
     last = filled.crm.records["a9"].modified
     filled.crm.changes = with_neighbours  # type: ignore[method-assign,assignment]  # a system that tells of more
-    kill_at("after_progress", 6)
-    with pytest.raises(Killed):
+    with killed_at("after_progress", 6):
         load(filled, FlowKind.DR)
     row = progress(filled)._mapping
     assert (row["reached"], row["done"]) == (last, 12)
@@ -195,10 +178,8 @@ def test_a_load_that_is_done_once_more_begins_at_the_beginning(filled: Bench) ->
 @pytest.mark.feature("R3")
 def test_a_mapping_that_changed_meanwhile_begins_anew(filled: Bench) -> None:
     """What was recorded under another fingerprint is gone through again."""
-    kill_at("after_progress", 3)
-    with pytest.raises(Killed):
+    with killed_at("after_progress", 3):
         load(filled, FlowKind.DR, until=TOMORROW)
-    points.install(None)
     with filled.ledger.engine.begin() as connection:
         connection.execute(sa.update(run_mapping).values(fingerprint="another"))
     load(filled, FlowKind.DR, attempt=2, until=TOMORROW)
@@ -223,10 +204,8 @@ def test_progress_is_told_and_kept(filled: Bench) -> None:
 @pytest.mark.feature("R14")
 def test_a_load_is_counted_once_a_run(filled: Bench) -> None:
     """A later attempt goes on from what was counted and done; it asks for no count of its own."""
-    kill_at("after_progress", 2)
-    with pytest.raises(Killed):
+    with killed_at("after_progress", 2):
         load(filled, FlowKind.F)
-    points.install(None)
     with structlog.testing.capture_logs() as events:
         load(filled, FlowKind.F, attempt=2)
     told = [event for event in events if event["event"] == "progress"]

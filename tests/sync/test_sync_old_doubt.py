@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from iw_operators.engine.model import Action
 from iw_operators.systems.base import Batch, Result
 from tests.engine.make import NAME, mapping
+from tests.killing import Killed
 from tests.sync.conftest import Bench
-from tests.sync.fakes import Killed, kill, names
+from tests.sync.fakes import kill, names
 
 pytestmark = [pytest.mark.ledger, pytest.mark.feature("B2")]
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any, Final
 
-import httpx
 import requests
 
 import sandbox.creatio
@@ -21,6 +20,7 @@ from iw_operators.systems.creatio.client import Client
 from iw_operators.systems.creatio.system import CreatioSystem
 from iw_operators.systems.http import transport_over
 from sandbox.seed.world import Account, World
+from tests import web
 from tests.conformance.kit import Access, OverHttp, Role, Seed, User, catalogue
 
 OPTIONS: Final = sandbox.creatio.Options()
@@ -32,7 +32,7 @@ class Person:
     """Somebody at a Creatio: signs in and sends OData with plain httpx."""
 
     def __init__(self, url: str, closing: ExitStack) -> None:
-        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=30))
+        self._http = closing.enter_context(web.client(base_url=url, timeout=30))
         body = {"UserName": OPTIONS.user, "UserPassword": OPTIONS.password}
         answer = self._http.post("/ServiceModel/AuthService.svc/Login", json=body)
         self._http.headers.update({"BPMCSRF": answer.cookies["BPMCSRF"], "ForceUseSession": "true"})

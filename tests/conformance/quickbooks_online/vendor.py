@@ -6,13 +6,11 @@ import dataclasses
 import datetime as dt
 import json
 import math
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any, Final
 
-import httpx
 import requests
 
 import sandbox.quickbooks_online
@@ -23,8 +21,10 @@ from iw_operators.systems.quickbooks_online.client import Client
 from iw_operators.systems.quickbooks_online.limiter import Limiter, Quota
 from iw_operators.systems.quickbooks_online.system import QuickBooksOnline
 from iw_operators.systems.quickbooks_online.tokens import Credentials, SignIn
-from sandbox.seed.world import BooksCustomer, World
-from tests.conformance.kit import Access, OverHttp, Role, Seed, User, catalogue
+from sandbox.seed.world import World
+from tests import web
+from tests.conformance.kit import Access, OverHttp, Role, User, catalogue
+from tests.conformance.quickbooks_family import TEXTS, QuickBooks
 
 OPTIONS: Final = sandbox.quickbooks_online.Options()
 TOKEN: Final = "/oauth2/v1/tokens/bearer"
@@ -34,7 +34,7 @@ class Person:
     """Somebody at a QuickBooks Online: signs in and sends JSON with plain httpx."""
 
     def __init__(self, url: str, closing: ExitStack) -> None:
-        self._http = closing.enter_context(httpx.Client(base_url=url, timeout=30))
+        self._http = closing.enter_context(web.client(base_url=url, timeout=30))
         form = {"grant_type": "refresh_token", "refresh_token": OPTIONS.refresh_token}
         answer = self._http.post(TOKEN, data=form, auth=(OPTIONS.client_id, OPTIONS.client_secret))
         self._http.headers.update(
@@ -130,32 +130,15 @@ class Pacer:
         self._waited.append(seconds)
 
 
-class Online(OverHttp):
+class Online(QuickBooks, OverHttp):
     """The vendor; see `kit.Vendor`."""
 
     system = "quickbooks_online"
-    thing = Role(
-        "Customer",
-        "name",
-        texts=(
-            *("name", "company_name", "given_name", "middle_name", "family_name", "phone", "mobile", "fax", "web"),
-            *("notes", "billing.street", "billing.city", "billing.region", "billing.postal_code", "billing.country"),
-            "shipping.street",
-        ),
-        unique=True,
-    )
-    priced = Role(
-        "Item",
-        "name",
-        texts=("name", "code", "description"),
-        decimals=("price", "cost"),
-        values={"kind": "Service", "income_account": "Services"},
-        unique=True,
-    )
+    thing = Role("Customer", "name", texts=(*TEXTS, "web"), unique=True)
     dated = Role("Invoice", "number", texts=("number", "memo", "private_note"), dates=("date", "due_date"))
     sale = dated
-    line_refs = True
     numbered: Role | None = thing
+    tells_deletions: Role | None = dated
 
     data = "/v3/company"
     batch = "/batch"
@@ -166,19 +149,7 @@ class Online(OverHttp):
     kinds_of_wrong: Final[Mapping[str, str]] = {"password": "invalid_client", "company": "3100"}
     never_at_random: frozenset[str] = frozenset({"refresh_lost", "old_refresh_dies", "advance_clock", "no_right"})
 
-    tells_stale = True
-    tells_deletions: Role | None = dated
-    stamp_step = dt.timedelta(seconds=1)
     cleared: Final[Mapping[str, Value]] = {"price": Decimal(0), "cost": Decimal(0)}
-
-    refilled: Final[frozenset[str]] = frozenset({"date", "due_date"})
-
-    def world(self, things: Sequence[Seed]) -> World:
-        return World(
-            books_customers=tuple(
-                BooksCustomer(str(number), each.name, modified=each.modified) for number, each in enumerate(things, 1)
-            )
-        )
 
     def serve_with(self, world: World, ahead: dt.timedelta) -> Any:
         return sandbox.quickbooks_online.make(world, throttle=False, clock_shift=ahead.total_seconds())
@@ -203,22 +174,6 @@ class Online(OverHttp):
 
     def user(self, url: str, closing: ExitStack) -> User:
         return Person(url, closing)
-
-    def needs(self, role: Role, user: User) -> Values:
-        return self.lines(user, [(Decimal(1), Decimal(1))]) if role is self.sale else {}
-
-    def lines(self, user: User, amounts: Sequence[tuple[Decimal, Decimal]]) -> Values:
-        number = uuid.uuid4().hex
-        customer = user.add(self.thing, {"name": f"Buyer {number}"})
-        item = user.add(self.priced, {"name": f"Sold {number}"})
-        made: tuple[Line, ...] = tuple(
-            {"item": item, "quantity": quantity, "price": price, "amount": quantity * price}
-            for quantity, price in amounts
-        )
-        return {"customer": customer, "lines": made}
-
-    def add_sale(self, user: User, amounts: Sequence[tuple[Decimal, Decimal]]) -> str:
-        return user.add(self.sale, self.lines(user, amounts))
 
     def touch_line(self, user: User, sale: str) -> None:
         assert isinstance(user, Person)
