@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,10 @@ def central(port: int) -> dict[str, str]:
         "AIRFLOW__EDGE__API_ENABLED": "True",
         "AIRFLOW__EDGE__API_URL": f"http://127.0.0.1:{port}/edge_worker/v1/rpcapi",
         "AIRFLOW__EDGE__HEARTBEAT_INTERVAL": HEARTBEAT,
+        # How long a worker's request may be on its way, clocks that differ included; then it is refused, and the worker
+        # ends. An answer of the API may take its time as well.
+        "AIRFLOW__API_AUTH__JWT_LEEWAY": "60",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         # A task that waits for a worker which is away is put back into the queue, in effect for ever.
         "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "1000",
     }
@@ -38,13 +42,18 @@ def central(port: int) -> dict[str, str]:
 
 @dataclass(slots=True)
 class SiteWorkerProcess:
-    """One worker. `home` is its own folder; the specs and DAG files are those of the central Airflow."""
+    """One worker. `home` is its own folder; the specs and DAG files are those of the central Airflow.
+
+    :param within: what runs a command somewhere else, and is put before it: `ip netns exec <name>` of a network
+        namespace, for a machine with a network of its own. It has to become the command, not to start it.
+    """
 
     home: Path
     airflow: LocalAirflow
     queue: str
     name: str
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    within: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
@@ -54,7 +63,8 @@ class SiteWorkerProcess:
             *("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__CORE__DAGS_FOLDER"),
             *("AIRFLOW__CORE__PLUGINS_FOLDER", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"),
             *("AIRFLOW__EDGE__API_ENABLED", "AIRFLOW__EDGE__API_URL", "AIRFLOW__EDGE__HEARTBEAT_INTERVAL"),
-            "AIRFLOW__API_AUTH__JWT_SECRET",
+            *("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API_AUTH__JWT_LEEWAY"),
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT",
         )
         return {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
@@ -75,7 +85,7 @@ class SiteWorkerProcess:
         command = ("airflow", "edge", "worker", "--queues", self.queue, "--concurrency", "1")
         with (self.home / "worker.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  our own program with our own arguments
-                [sys.executable, "-m", *command, "--edge-hostname", self.name],
+                [*self.within, sys.executable, "-m", *command, "--edge-hostname", self.name],
                 env=self.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,

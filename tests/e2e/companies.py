@@ -20,21 +20,13 @@ DAY_MS: Final = 86_400_000
 
 
 def write_specs(folder: Path) -> None:
-    """Fill a mappings folder: `acme`, those of `WRONG`, and one whose specs have errors.
-
-    The scheduled flows run once a day, so that no run begins by itself in the middle of a test.
-    """
-    shutil.copytree(REPOSITORY / "mappings" / "acme", folder / "acme")
-    flows = yaml.safe_load((folder / "acme" / "flows.yaml").read_text("utf-8"))
-    for flow in flows["flows"].values():
-        if "interval_ms" in flow:
-            flow["interval_ms"] = DAY_MS
-    _write(folder / "acme" / "flows.yaml", flows)
+    """Fill a mappings folder: `acme`, those of `WRONG`, and one whose specs have errors."""
+    copy_company("acme", folder)
     for company in (*WRONG, BROKEN):
         (folder / company).mkdir()
         items = (folder / "acme" / "items.yaml").read_text("utf-8")
         (folder / company / "items.yaml").write_text(f"{items}\nutilities: false\n", "utf-8")
-        spec = yaml.safe_load((folder / "acme" / "company.yaml").read_text("utf-8"))
+        spec = _read(folder / "acme" / "company.yaml")
         spec["company"] = company
         spec.pop("notify", None)
         if company == "down":
@@ -47,6 +39,21 @@ def write_specs(folder: Path) -> None:
         _write_mode(folder, mode)
     mistaken = (folder / BROKEN / "items.yaml").read_text("utf-8").replace("bind: {by: id,", "bind: {bye: id,")
     (folder / BROKEN / "items.yaml").write_text(mistaken, "utf-8")
+
+
+def copy_company(company: str, folder: Path, **changes: Any) -> None:
+    """Copy a company into a mappings folder, with `changes` to its company.yaml.
+
+    Its scheduled flows run once a day, so that no run begins by itself in the middle of a test.
+    """
+    made = shutil.copytree(REPOSITORY / "mappings" / company, folder / company)
+    if changes:
+        _write(made / "company.yaml", _read(made / "company.yaml") | changes)
+    flows = _read(made / "flows.yaml")
+    for flow in flows["flows"].values():
+        if "interval_ms" in flow:
+            flow["interval_ms"] = DAY_MS
+    _write(made / "flows.yaml", flows)
 
 
 def mode_company(mode: NotifyMode) -> str:
@@ -65,7 +72,7 @@ def _write_mode(folder: Path, mode: NotifyMode) -> None:
     (folder / company).mkdir()
     items = (folder / "acme" / "items.yaml").read_text("utf-8")
     (folder / company / "items.yaml").write_text(f"{items}\nutilities: false\n", "utf-8")
-    spec = yaml.safe_load((folder / "acme" / "company.yaml").read_text("utf-8"))
+    spec = _read(folder / "acme" / "company.yaml")
     spec["company"] = company
     spec["notify"] = {"mode": mode.value, "admin": mode_address(mode), "bcc": f"bcc.{mode_address(mode)}"}
     for side in ("crm", "books"):
@@ -73,6 +80,11 @@ def _write_mode(folder: Path, mode: NotifyMode) -> None:
     _write(folder / company / "company.yaml", spec)
     mapping = {"mappings": ["items"], "direction": "to_crm"}
     _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": mapping, FLOW: {**mapping, "deadline_minutes": 1}}})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return found
 
 
 def _write(path: Path, content: Any) -> None:

@@ -15,15 +15,14 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 
 from iw_operators.spec.loader import load_company
-from local import odbc
-from local.airflow import REPOSITORY, LocalAirflow
+from local.airflow import LocalAirflow
 from local.site_worker import SiteWorkerProcess, central
 from local.stack import Ports, Stack
 from sandbox.__main__ import PORTS
-from sandbox.quickbooks_desktop import odbc_string
+from tests.drivers import ask, need_odbc
+from tests.e2e.companies import copy_company
 from tests.e2e.outside import Crm
 from tests.e2e.running import until
 
@@ -33,6 +32,7 @@ BOOKS: Final = "quickbooks_desktop"
 QUEUE: Final = "quickbooks_desktop"
 OUT: Final = "globex.CRAcctOpp2QBCustInv"
 ITEMS: Final = "globex.QBItem2CRProd"
+MAINTENANCE: Final = "globex.Maintenance"
 ADMIN: Final = "ops@globex.example"
 AWAY: Final = float(os.environ.get("IW_AWAY_SECONDS", "75"))  # how long the worker is away; `make test-all`: 900
 ENVIRONMENT: Final = {
@@ -82,21 +82,20 @@ class Branch:
         found = self.airflow.get(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return {each["task_id"]: each for each in found}
 
+    def on(self) -> set[str]:
+        """Return the DAG ids of the flows that are switched on."""
+        found = self.airflow.get("/dags", params={"tags": ["globex"], "limit": 100, "paused": "false"})["dags"]
+        return {dag["dag_id"] for dag in found} - {MAINTENANCE, "globex.DailyReport"}
+
     def customers(self, word: str) -> list[str]:
         """Return the names in the company file that begin with a word, as anybody sees them over ODBC."""
-        import pyodbc
-
-        with closing(pyodbc.connect(odbc_string(self.stack.ports.sandboxes[BOOKS]), autocommit=True)) as connection:
-            rows = connection.execute("SELECT Name FROM Customer WHERE Name LIKE ?", f"{word}%").fetchall()
-        return sorted(row[0] for row in rows)
+        port = self.stack.ports.sandboxes[BOOKS]
+        return sorted(row[0] for row in ask(port, "SELECT Name FROM Customer WHERE Name LIKE ?", f"{word}%"))
 
     def invoices(self, word: str) -> list[str]:
         """Return whose invoices there are, one entry an invoice, for customers whose names begin with a word."""
-        import pyodbc
-
-        with closing(pyodbc.connect(odbc_string(self.stack.ports.sandboxes[BOOKS]), autocommit=True)) as connection:
-            query = "SELECT CustomerRefFullName FROM Invoice WHERE CustomerRefFullName LIKE ?"
-            return sorted(row[0] for row in connection.execute(query, f"{word}%").fetchall())
+        query = "SELECT CustomerRefFullName FROM Invoice WHERE CustomerRefFullName LIKE ?"
+        return sorted(row[0] for row in ask(self.stack.ports.sandboxes[BOOKS], query, f"{word}%"))
 
     def subjects(self) -> list[str]:
         """Return the subjects of the mails to the admin, in the order of their arrival."""
@@ -115,13 +114,12 @@ class Branch:
 @pytest.fixture(scope="module")
 def branch() -> Iterator[Branch]:
     """Everything started but the worker."""
-    if odbc.missing() and odbc.can_install():
-        odbc.install()
-    if lacking := odbc.missing():
-        pytest.skip(f"ODBC drivers {lacking} are missing, and this is not Debian as root: make install says how")
+    need_odbc()
     home = Path(tempfile.mkdtemp(prefix="iw-site-"))
     home.chmod(0o711)  # as root the database runs as somebody else
-    mappings = _specs(home / "mappings")
+    mappings = home / "mappings"
+    notify = {"mode": "connection_failures", "admin": ADMIN}
+    copy_company("globex", mappings, worker={"queue": QUEUE, "away_minutes": 1}, notify=notify)
     spec, errors = load_company(mappings / "globex")
     assert spec is not None, errors
     with ExitStack() as cleanup:
@@ -137,21 +135,10 @@ def branch() -> Iterator[Branch]:
             made.worker.kill()
 
 
-def _specs(folder: Path) -> Path:
-    """Write globex's specs with a worker at the site and with flows that do not begin by themselves."""
-    shutil.copytree(REPOSITORY / "mappings" / "globex", folder / "globex")
-    file = folder / "globex" / "company.yaml"
-    company = yaml.safe_load(file.read_text("utf-8"))
-    company["worker"] = {"queue": QUEUE, "away_minutes": 1}
-    company["notify"] = {"mode": "connection_failures", "admin": ADMIN}
-    file.write_text(yaml.safe_dump(company), "utf-8")
-    file = folder / "globex" / "flows.yaml"
-    flows = yaml.safe_load(file.read_text("utf-8"))
-    for flow in flows["flows"].values():
-        if "interval_ms" in flow:
-            flow["interval_ms"] = 86_400_000
-    file.write_text(yaml.safe_dump(flows), "utf-8")
-    return folder
+@pytest.fixture
+def worker(branch: Branch) -> SiteWorkerProcess:
+    """The machine at the customer's site is on."""
+    return branch.worker or branch.start_worker()
 
 
 @pytest.fixture
@@ -201,15 +188,109 @@ def test_a_worker_that_is_killed_in_the_middle_does_nothing_twice(
     assert branch.invoices("Power") == names
 
 
+@pytest.fixture
+def multi_user(branch: Branch) -> Iterator[None]:
+    """Whatever the test leaves behind: the company file is in multi-user mode, and no maintenance goes on."""
+    yield
+    branch.stack.control(BOOKS, "single_user", {"on": False})
+    if found := branch.stack.ledger.end_maintenance("globex", "a test"):
+        for dag_id in found.flows:
+            branch.airflow.unpause(dag_id)
+
+
+@pytest.mark.feature("R5")
+@pytest.mark.usefixtures("worker", "multi_user")
+def test_somebody_works_alone_in_the_company_file(branch: Branch, sales: Callable[[str], list[str]]) -> None:
+    """A maintenance begun in the middle of a write lets go of the file, so that QuickBooks takes single-user mode; it
+    does not end before multi-user mode is back, and starts the flows that were on; records arrive once.
+    """
+    names = sales("Alone")
+    branch.airflow.unpause(ITEMS)
+    branch.stack.control(BOOKS, "faults", {"kind": "slow", "match": "INSERT Customer", "seconds": 5, "times": 1})
+    run = branch.trigger(OUT)
+    before = branch.on()
+    assert before >= {OUT, ITEMS}
+    until(lambda: "slow" not in branch.stack.control(BOOKS, "stats")["faults"], "the first customer's INSERT", 120)
+    maintenance = branch.airflow.trigger(MAINTENANCE, {"why": "new list of prices"})
+    with pytest.raises(httpx.HTTPStatusError):  # somebody is too early
+        branch.stack.control(BOOKS, "single_user", {"on": True})
+    until(
+        lambda: branch.tasks(MAINTENANCE, maintenance)["work_alone"]["state"] == "awaiting_input", "it to be safe", 120
+    )
+    stats = branch.stack.control(BOOKS, "stats")
+    assert (stats["sessions"], stats["open"]) == (0, False)
+    branch.stack.control(BOOKS, "single_user", {"on": True})
+    assert branch.on() == set()
+    assert branch.stack.ledger.turns("globex") == []
+
+    refused = branch.airflow.cli("iw", "maintenance", "end", "globex")
+    assert refused.returncode != 0
+    assert "80040410" in refused.stderr
+    assert "Switch to Multi-user Mode" in refused.stderr
+    assert branch.on() == set()
+    assert branch.stack.ledger.maintenance("globex") is not None
+
+    branch.stack.control(BOOKS, "single_user", {"on": False})
+    answer = {"chosen_options": ["The maintenance is over"], "params_input": {}}
+    path = f"/dags/{MAINTENANCE}/dagRuns/{maintenance}/taskInstances/work_alone/-1/hitlDetails"
+    branch.airflow.api("PATCH", path, json=answer).raise_for_status()
+    assert branch.airflow.wait_run(MAINTENANCE, maintenance, 120) == "success"
+    until(lambda: branch.on() == before, "the flows to be switched on again", 20)
+    assert branch.airflow.wait_run(OUT, run, 120) == "success"
+    assert branch.airflow.wait_run(OUT, branch.trigger(OUT), 240) == "success"
+    assert branch.customers("Alone") == names
+    assert branch.invoices("Alone") == names
+
+
+@pytest.fixture
+def stopping(branch: Branch) -> Iterator[None]:
+    """Globex stops its scheduled flows after a connection failure, while the test lasts."""
+    file = branch.home / "mappings" / "globex" / "company.yaml"
+    before = file.read_text("utf-8")
+    file.write_text(f"{before}\nstop_scheduled: after_connection_failure\n", "utf-8")
+    yield
+    file.write_text(before, "utf-8")
+
+
+@pytest.mark.feature("R7", "R8", "E2")
+@pytest.mark.usefixtures("worker", "stopping")
+def test_a_dialog_box_stops_the_scheduled_flows_until_they_are_started(
+    branch: Branch, sales: Callable[[str], list[str]]
+) -> None:
+    """The first run that meets it switches all scheduled flows off, and one mail says so, what to close and how to go
+    on; started by the words of that mail they go on, and one mail says that the books are back.
+    """
+    names = sales("Dialog")
+    branch.airflow.unpause(ITEMS)
+    before = len(branch.subjects())
+    branch.stack.control(BOOKS, "faults", {"kind": "modal_dialog", "times": -1})
+    run = branch.trigger(OUT)
+    assert branch.airflow.wait_run(OUT, run, 240) == "failed"
+    until(lambda: branch.on() == set(), "the scheduled flows to be switched off", 20)
+    (subject,) = branch.subjects()[before:]
+    assert "cannot be reached" in subject
+    text = " ".join(branch.mail(before).split())
+    for words in ("80040414", "Close the window", "all scheduled flows of globex", 'by "airflow iw start globex"'):
+        assert words in text
+
+    branch.stack.control(BOOKS, "faults", {"clear": True})
+    assert branch.airflow.cli("iw", "start", "globex").returncode == 0
+    assert branch.on() >= {OUT, ITEMS}
+    assert branch.airflow.wait_run(OUT, branch.trigger(OUT), 240) == "success"
+    assert branch.customers("Dialog") == names
+    assert branch.invoices("Dialog") == names
+    subjects = until(lambda: found if len(found := branch.subjects()[before:]) > 1 else None, "the second mail", 30)
+    assert ["cannot be reached" in subjects[0], "is back" in subjects[1], len(subjects)] == [True, True, 2]
+
+
 @pytest.mark.long
 @pytest.mark.feature("B2", "R8")
 def test_while_the_worker_is_away_runs_wait_and_one_mail_says_so(
-    branch: Branch, sales: Callable[[str], list[str]]
+    branch: Branch, worker: SiteWorkerProcess, sales: Callable[[str], list[str]]
 ) -> None:
     """Nothing fails, however often what waits is put back into the queue; back again, it is done, once."""
     names = sales("Away")
-    assert branch.worker is not None
-    branch.worker.stop()
+    worker.stop()
     before = len(branch.subjects())
     runs = {dag_id: branch.trigger(dag_id) for dag_id in (OUT, ITEMS)}
     gone = time.monotonic() + AWAY
@@ -229,6 +310,7 @@ def test_while_the_worker_is_away_runs_wait_and_one_mail_says_so(
 
 @pytest.mark.long
 @pytest.mark.feature("E2", "R8")
+@pytest.mark.usefixtures("worker")
 def test_a_dialog_box_stops_the_flows_and_one_mail_says_to_close_it(
     branch: Branch, sales: Callable[[str], list[str]]
 ) -> None:
