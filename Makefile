@@ -52,7 +52,7 @@ test-units: $(ODBC) ## everything that needs no Airflow of its own
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not e2e and not figures and not chaos" $(ARGS)
 
 test-e2e: $(ODBC) $(CHROME) ## the flows on a real Airflow, the figures that are promised, a sample of chaos
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "(e2e or figures or chaos) and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -p tests.side_by_side -m "(e2e or figures or chaos) and not long" $(ARGS)
 
 test-all: test ## as test, and the long runs
 	@IW_AWAY_SECONDS=900 $(BIN)/python -m pytest -m long $(ARGS)

@@ -25,14 +25,6 @@ settings.register_profile("tests", deadline=None)  # an example that takes long 
 settings.load_profile("tests")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process, in their order, what shares an Airflow, and each other slow file by itself (`-n 2`)."""
-    for item in items:
-        if any(item.get_closest_marker(name) for name in ("e2e", "figures", "chaos")):
-            shared = "site" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("site" if shared else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of a server whose user may make databases: `IW_TEST_POSTGRES`, or one embedded in this test process."""
