@@ -16,7 +16,8 @@ from sandbox import creatio, quickbooks_online
 FLOW: Final = "QBItem2CRProd"
 WRONG: Final = ("noconn", "nopass", "nosecret", "down", "htmlcrm", "htmlbooks")
 BROKEN: Final = "broken"
-DAY_MS: Final = 86_400_000
+DAY_MS: Final = 86_400_000  # so that no run begins by itself in the middle of a test, and stands before the test's own
+_ITEMS: Final = {"mappings": ["items"], "direction": "to_crm", "interval_ms": DAY_MS}
 
 
 def write_specs(folder: Path) -> None:
@@ -34,7 +35,7 @@ def write_specs(folder: Path) -> None:
         for side in ("crm", "books"):
             spec[side]["connection"] = f"{company}_{side}"
         _write(folder / company / "company.yaml", spec)
-        _write(folder / company / "flows.yaml", {"flows": {FLOW: {"mappings": ["items"], "direction": "to_crm"}}})
+        _write(folder / company / "flows.yaml", {"flows": {FLOW: _ITEMS}})
     for mode in NotifyMode:
         _write_mode(folder, mode)
     mistaken = (folder / BROKEN / "items.yaml").read_text("utf-8").replace("bind: {by: id,", "bind: {bye: id,")
@@ -42,10 +43,7 @@ def write_specs(folder: Path) -> None:
 
 
 def copy_company(company: str, folder: Path, **changes: Any) -> None:
-    """Copy a company into a mappings folder, with `changes` to its company.yaml.
-
-    Its scheduled flows run once a day, so that no run begins by itself in the middle of a test.
-    """
+    """Copy a company into a mappings folder, its scheduled flows once a day, with `changes` to its company.yaml."""
     made = shutil.copytree(REPOSITORY / "mappings" / company, folder / company)
     if changes:
         _write(made / "company.yaml", _read(made / "company.yaml") | changes)
@@ -78,8 +76,8 @@ def _write_mode(folder: Path, mode: NotifyMode) -> None:
     for side in ("crm", "books"):
         spec[side]["connection"] = f"{company}_{side}"
     _write(folder / company / "company.yaml", spec)
-    mapping = {"mappings": ["items"], "direction": "to_crm"}
-    _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": mapping, FLOW: {**mapping, "deadline_minutes": 1}}})
+    one = {name: value for name, value in _ITEMS.items() if name != "interval_ms"}
+    _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": one, FLOW: {**_ITEMS, "deadline_minutes": 1}}})
 
 
 def _read(path: Path) -> dict[str, Any]:
