@@ -17,7 +17,8 @@ FLOW: Final = "QBItem2CRProd"
 WRONG: Final = ("noconn", "nopass", "nosecret", "down", "htmlcrm", "htmlbooks")
 BROKEN: Final = "broken"
 DAY_MS: Final = 86_400_000  # so that no run begins by itself in the middle of a test, and stands before the test's own
-_ITEMS: Final = {"mappings": ["items"], "direction": "to_crm", "interval_ms": DAY_MS}
+_ONE: Final = {"mappings": ["items"], "direction": "to_crm"}
+_DAILY: Final = {**_ONE, "interval_ms": DAY_MS}
 
 
 def write_specs(folder: Path) -> None:
@@ -35,7 +36,7 @@ def write_specs(folder: Path) -> None:
         for side in ("crm", "books"):
             spec[side]["connection"] = f"{company}_{side}"
         _write(folder / company / "company.yaml", spec)
-        _write(folder / company / "flows.yaml", {"flows": {FLOW: _ITEMS}})
+        _write(folder / company / "flows.yaml", {"flows": {FLOW: _DAILY}})
     for mode in NotifyMode:
         _write_mode(folder, mode)
     mistaken = (folder / BROKEN / "items.yaml").read_text("utf-8").replace("bind: {by: id,", "bind: {bye: id,")
@@ -76,8 +77,7 @@ def _write_mode(folder: Path, mode: NotifyMode) -> None:
     for side in ("crm", "books"):
         spec[side]["connection"] = f"{company}_{side}"
     _write(folder / company / "company.yaml", spec)
-    one = {name: value for name, value in _ITEMS.items() if name != "interval_ms"}
-    _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": one, FLOW: {**_ITEMS, "deadline_minutes": 1}}})
+    _write(folder / company / "flows.yaml", {"flows": {f"{FLOW}NF": _ONE, FLOW: {**_DAILY, "deadline_minutes": 1}}})
 
 
 def _read(path: Path) -> dict[str, Any]:

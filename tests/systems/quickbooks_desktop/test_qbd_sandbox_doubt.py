@@ -27,20 +27,18 @@ def results(outcomes: Sequence[Outcome]) -> list[Result]:
     return [outcome.result for outcome in outcomes]
 
 
+def hour_item() -> Write:
+    """A create of the item that is sold and bought here."""
+    values = {"name": "Hour", "kind": "Service", "income_account": "Services"}
+    return create("Item", "item", values, *values)
+
+
 @pytest.fixture
 def sale(site: Site) -> Write:
     """A create of an invoice of three lines, with what it refers to in place."""
     system = site.system()
     customer = create("Customer", "customer", {"name": "Buyer"}, "name")
-    item = create(
-        "Item",
-        "item",
-        {"name": "Hour", "kind": "Service", "income_account": "Services"},
-        "name",
-        "kind",
-        "income_account",
-    )
-    buyer, hour = (outcome.target_id for outcome in system.write(batch(customer, item)))
+    buyer, hour = (outcome.target_id for outcome in system.write(batch(customer, hour_item())))
     lines: tuple[Line, ...] = tuple(
         {"item": hour, "quantity": Decimal(n), "price": Decimal(90), "amount": Decimal(90 * n)} for n in (1, 2, 3)
     )
@@ -148,15 +146,7 @@ def test_a_bill_in_doubt_is_known_again_whatever_the_order_of_its_lines(site: Si
     """QuickBooks keeps items before expenses: a bill that names an expense first is found as the one that was sent."""
     system = site.system()
     vendor = create("Vendor", "v", {"name": "Seller"}, "name")
-    item = create(
-        "Item",
-        "item",
-        {"name": "Hour", "kind": "Service", "income_account": "Services"},
-        "name",
-        "kind",
-        "income_account",
-    )
-    seller, hour = (outcome.target_id for outcome in system.write(batch(vendor, item)))
+    seller, hour = (outcome.target_id for outcome in system.write(batch(vendor, hour_item())))
     lines: tuple[Line, ...] = (
         {"account": "Utilities", "amount": Decimal("10.00")},
         {"item": hour, "quantity": Decimal(2), "price": Decimal(45), "amount": Decimal("90.00")},
