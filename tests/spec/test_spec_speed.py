@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from iw_operators.dag import uncollected
 from iw_operators.spec.catalogues import library
 from iw_operators.spec.loader import load_all, load_flow
+from tests.yardstick import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = 34  # of a company with six flows: a little over 200 flows
 SECONDS = 0.4  # of the 0.6 that building 200 flows may cost, specs included
+TRIES = 5
 
 
 @pytest.fixture(scope="module")
@@ -31,32 +36,38 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def least(work: Callable[[], object]) -> float:
+    """Return the least processor time of several tries, as the DAG file works: without looking for garbage."""
+    took = []
+    with uncollected():
+        for _ in range(TRIES):
+            began = time.process_time()
+            work()
+            took.append(time.process_time() - began)
+    return min(took)
+
+
+def load(many: Path) -> None:
+    """Load all flows, the catalogues too."""
+    library.cache_clear()
+    specs, errors = load_all(many)
+    assert errors == []
+    assert sum(len(spec.flows) for spec in specs.values()) >= 200
+
+
 @pytest.mark.feature("R1")
 def test_two_hundred_flows_load_in_a_fraction_of_a_second(many: Path) -> None:
     """Two hundred flows are read, checked and resolved within the budget of processor time."""
-    library.cache_clear()  # the catalogues count too
-    best = SECONDS * 10
-    for _ in range(3):
-        library.cache_clear()
-        start = time.process_time()
-        specs, errors = load_all(many)
-        best = min(best, time.process_time() - start)
-    assert errors == []
-    assert sum(len(spec.flows) for spec in specs.values()) >= 200
-    assert best < SECONDS
+    assert least(partial(load, many)) < SECONDS * slowness()
 
 
-def test_one_flow_costs_a_hundredth_of_all(many: Path) -> None:
+def test_one_flow_costs_a_fraction_of_all(many: Path) -> None:
     """What a worker loads for its one flow does not grow with the number of companies."""
-    load_flow(many, "acme0", "QBPmt2CRPmt")
-    start = time.process_time()
-    for _ in range(10):
-        flow, errors = load_flow(many, "acme7", "QBPmt2CRPmt")
-    each = (time.process_time() - start) / 10
+    flow, errors = load_flow(many, "acme7", "QBPmt2CRPmt")
     assert errors == []
     assert flow is not None
     assert flow.dag_id == "acme7.QBPmt2CRPmt"
-    assert each < SECONDS / 10
+    assert least(partial(load_flow, many, "acme7", "QBPmt2CRPmt")) < least(partial(load, many)) / 10
 
 
 def test_catalogues_are_read_once() -> None:
