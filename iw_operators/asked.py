@@ -18,6 +18,7 @@ from iw_operators.spec.resolved import ResolvedFlow
 if TYPE_CHECKING:
     from iw_operators.named import Named
 
+BACKFILL: Final = "backfill"  # what Airflow calls the runs of one
 START: Final = "start"
 END: Final = "end"
 BATCH_SIZE: Final = "batch_size"
@@ -40,17 +41,17 @@ def window(
     """Return the window of a utility flow's run; None on a side that is open.
 
     :param params: the run's form; `start` and `end` count where they are filled in.
-    :param interval: the run's data interval, which counts for date ranges otherwise.
+    :param interval: the run's data interval, which counts for date ranges and for a backfill otherwise.
     :param now: the source's time. Of a range in the form, an end that lies after it, or is not given, is now.
     :param run_type: as Airflow calls it. A backfill gives each run its own dates.
     :raises FixConfiguration: the dates cannot be read, are the wrong way round, or are missing.
     """
     zone = ZoneInfo(flow.company.time_zone)
     since, until = moment(params.get(START), START, zone), moment(params.get(END), END, zone)
-    if run_type == "backfill" and (since or until):
+    if run_type == BACKFILL and (since or until):
         msg = "A backfill gives each of its runs its own dates; start and end are for a single run."
         raise FixConfiguration(msg, code=WINDOW, advice="Leave start and end empty, or trigger one run with them.")
-    if flow.kind.ranged:
+    if one_of_windows(flow, run_type):
         given = since is not None or until is not None
         since, until = (since, min(until or now, now)) if given else interval
         if since is None:
@@ -63,6 +64,11 @@ def window(
             msg, code=WINDOW, advice="Give an end that lies after the start, and a start in the past."
         )
     return since, until
+
+
+def one_of_windows(flow: ResolvedFlow, run_type: str) -> bool:
+    """Tell whether a run is about a window of its own: that of a date range always, F's when it is a backfill's."""
+    return flow.kind.ranged or (flow.kind.backfilled and run_type == BACKFILL)
 
 
 def moment(value: object, name: str, zone: dt.tzinfo) -> Edge:

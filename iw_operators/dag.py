@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from airflow.sdk import DAG, Param
 
 from iw_operators import asked, deadlines, doc, site
@@ -18,7 +19,8 @@ from iw_operators.operators.sync import SyncOperator
 from iw_operators.pools import pool_name
 from iw_operators.retry import retry_defaults
 from iw_operators.sensors.ready import ReadySensor
-from iw_operators.spec.errors import SpecError
+from iw_operators.spec.document import Document
+from iw_operators.spec.errors import Problem, SpecError, printable
 from iw_operators.spec.flows import MAINTENANCE_FLOW, REPORT_FLOW
 from iw_operators.spec.folders import companies
 from iw_operators.spec.loader import load_all, load_flow
@@ -26,6 +28,8 @@ from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
 from iw_operators.timetables import BackfillOnlyTimetable, IntervalTimetable
 from iw_operators.xcoms import READY, REPORT
+
+log = structlog.get_logger(__name__)
 
 NAME_LENGTH: Final = 500  # of a record's full name
 NAMES_LENGTH: Final = 100_000  # of a list of them
@@ -68,8 +72,14 @@ def flows_of(root: Path, dag_id: str | None = None) -> list[ResolvedFlow]:
 
 
 def check_specs(root: Path) -> None:
-    """Raise FixConfiguration with every error of every spec, `file:line: path: what is wrong`; none: do nothing."""
-    _, errors = load_all(root)
+    """Raise FixConfiguration with every error of every spec, `file:line: path: what is wrong`; none: do nothing.
+
+    Flows that `dags_of` leaves out are errors too; hence it makes the DAG of every flow.
+    """
+    specs, errors = load_all(root)
+    with uncollected():
+        made = [_made(flow) for spec in specs.values() for flow in spec.flows.values()]
+    errors = [*errors, *(each for each in made if isinstance(each, SpecError))]
     if errors:
         raise _as_error(errors)
 
@@ -77,6 +87,29 @@ def check_specs(root: Path) -> None:
 def _as_error(errors: list[SpecError]) -> FixConfiguration:
     count = f"{len(errors)} errors in the specs" if len(errors) != 1 else "An error in the specs"
     return FixConfiguration("\n".join((f"{count}:", *map(str, errors))))
+
+
+def dags_of(flows: Iterable[ResolvedFlow], dag_id: str | None = None) -> Iterator[DAG]:
+    """Yield the DAG of each flow. One of which none can be made takes no other away; `check_specs` tells of it.
+
+    :param dag_id: the one that a worker is to run; what its making raises is raised here.
+    """
+    for flow in flows:
+        made = build_dag(flow) if dag_id is not None else _made(flow)
+        if isinstance(made, DAG):
+            yield made
+
+
+def _made(flow: ResolvedFlow) -> DAG | SpecError:
+    try:
+        dag = build_dag(flow)
+        dag.timetable.validate()
+    except Exception as error:
+        log.exception("no DAG can be made of a flow", dag_id=flow.dag_id)
+        why = printable(f"{type(error).__name__}: {error}")
+        at = ("mapping",) if flow.generated else ("flows", flow.flow)
+        return Document.read(Path(flow.file)).error(Problem(at, f"no DAG {flow.dag_id} can be made of it: {why}"))
+    return dag
 
 
 def build_dag(flow: ResolvedFlow) -> DAG:
@@ -140,10 +173,12 @@ def _schedule(flow: ResolvedFlow) -> dict[str, Any]:
             spec.interval_ms, spec.shift_ms, at_once=spec.run_at_start_up, sleep=sleep, time_zone=company.time_zone
         )
         return {"schedule": every, "allowed_run_types": ["scheduled", "manual", "operator_triggered"]}
-    if flow.kind.ranged:
+    by_hand = ["manual", "operator_triggered"]
+    if flow.kind.backfilled:
         windows = BackfillOnlyTimetable(spec.window, company.time_zone)
-        return {"schedule": windows, "allowed_run_types": ["backfill", "manual"]}
-    return {"schedule": None, "allowed_run_types": ["manual", "operator_triggered"]}
+        others = ["manual"] if flow.kind.ranged else by_hand
+        return {"schedule": windows, "allowed_run_types": ["backfill", *others]}
+    return {"schedule": None, "allowed_run_types": by_hand}
 
 
 def _params(flow: ResolvedFlow) -> dict[str, Param]:
@@ -196,6 +231,8 @@ def _several() -> dict[str, Param]:
 def _window(flow: ResolvedFlow) -> dict[str, Param]:
     zone = f"In {flow.company.time_zone} where no other zone is given."
     empty = "the run's own dates count" if flow.kind.ranged else "there is no limit"
+    if flow.kind.backfilled and not flow.kind.ranged:
+        empty += "; a run of a backfill has its own dates"
     return {
         name: Param(
             None,

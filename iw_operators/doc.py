@@ -67,7 +67,7 @@ HOW = {
     FlowKind.NFS: f"*Trigger*, then fill in full names or ids, one a line. {_ON}",
     FlowKind.DR: f"{_DATES} {_ON}",
     FlowKind.DRS: f"{_DATES} {_ON}",
-    FlowKind.F: f"*Trigger*; start and end are empty for everything. {_ON}",
+    FlowKind.F: f"*Trigger*; start and end are empty for everything, in one run. {_ON}",
     FlowKind.BIND: f"*Trigger*, then look through the sheet and answer the approval. {_ON}",
     FlowKind.BINDS: f"*Trigger*, then look through the sheet and answer the approval. {_ON}",
     FlowKind.Q: "Switch it on; calls run it. *Trigger* takes up what has come in, now.",
@@ -160,7 +160,7 @@ def _note(flow: ResolvedFlow) -> str:
 
 def _how(flow: ResolvedFlow) -> str:
     how = HOW[flow.kind]
-    if flow.kind.ranged:
+    if flow.kind.backfilled:
         how += (
             f" Or *Backfill*, then the dates: one run for each {flow.spec.window} ({flow.company.time_zone}), oldest "
             "first, with the first and the last date; windows that have not ended yet are left out. By command:\n```\n"

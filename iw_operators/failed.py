@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
 
-from iw_operators.engine.model import Decision, Record
+from iw_operators.engine.compare import text_key
+from iw_operators.engine.model import Decision, Record, Value
 from iw_operators.errors import FixRecord
 from iw_operators.ledger.codec import can_be_stored
 from iw_operators.ledger.corrections import Correction
@@ -38,21 +44,53 @@ class Overlay:
 
 
 def corrected(record: Record, correction: Correction | None) -> Record:
-    """Return a record with the corrected values in place of its own."""
-    return replace(record, values={**record.values, **correction.values}) if correction else record
+    """Return a record with the corrected values in place of its own, if the source still holds what was corrected."""
+    if correction is None or outdated(record, correction):
+        return record
+    return replace(record, values={**record.values, **correction.values})
+
+
+def outdated(record: Record, correction: Correction) -> list[str]:
+    """Return the corrected fields in which the source holds something else than when they were corrected.
+
+    One of them is enough for none of the correction to be used: nobody has seen its values beside the new one.
+    """
+    return [name for name, seen in sorted(correction.seen.items()) if digest_of(record.values.get(name)) != seen]
 
 
 def explained(decision: Decision, correction: Correction | None, record: Record | None) -> Decision:
-    """Return a decision that says which values were corrected and by whom.
+    """Return a decision that says which values were corrected and by whom, or why they are not used.
 
     :param record: as the source has it. Its own values are what counts as in step, so that the record is not taken
         for changed when it is read again, and the correction not undone.
     """
     if correction is None or record is None:
         return decision
-    why = f"{decision.why} ({', '.join(sorted(correction.values))} corrected by {correction.by})"
+    names = ", ".join(sorted(correction.values))
+    if other := outdated(record, correction):
+        why = f"{names} as corrected by {correction.by} is not used: {', '.join(other)} has changed in the source since"
+        return replace(decision, why=f"{decision.why} ({why})")
+    why = f"{decision.why} ({names} corrected by {correction.by})"
     own = {name: record.values.get(name) for name in correction.values if name in decision.source}
     return replace(decision, why=why, source={**decision.source, **own})
+
+
+def digest_of(value: Value) -> str:
+    """Return a word for a value of a record; the same one for values that mean the same (`compare.same`)."""
+    return hashlib.sha256(json.dumps(_plain(value)).encode("ascii")).hexdigest()[:24]
+
+
+def _plain(value: Value) -> Any:
+    value = text_key(value)
+    if isinstance(value, tuple):
+        return [{name: _plain(line[name]) for name in sorted(line) if line[name] is not None} for line in value]
+    if isinstance(value, dt.datetime):
+        return ["T", (value.astimezone(dt.UTC) if value.tzinfo else value).replace(microsecond=0).isoformat()]
+    if isinstance(value, dt.date):
+        return ["D", value.isoformat()]
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return ["n", str((Decimal(value) + 0).normalize())]  # 0 for -0
+    return value
 
 
 def failed_pages(

@@ -89,7 +89,11 @@ class Desk:
 
 @dataclass(slots=True)
 class Reading:
-    """One file on its way in: corrections by record, and everything that is wrong with it."""
+    """One file on its way in: corrections by record, and everything that is wrong with it.
+
+    :param records: what the source holds now of the records that are corrected.
+    :param stuck: the ids of those that something in `left` keeps from going.
+    """
 
     desk: Desk
     sheet: Sheet
@@ -97,6 +101,8 @@ class Reading:
     values: dict[str, dict[str, Value]] = field(default_factory=dict)
     errors: list[CellError] = field(default_factory=list)
     left: list[CellError] = field(default_factory=list)
+    records: dict[str, Record] = field(default_factory=dict)
+    stuck: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Read everything."""
@@ -165,6 +171,7 @@ class Reading:
             if found is not None:
                 self.values[each] = found
                 if found and each in records:
+                    self.records[each] = records[each]
                     changed.append((records[each], row, found))
         self._check(changed)
 
@@ -223,12 +230,14 @@ class Reading:
         """Check corrected records as the mapping checks records."""
         before = self._problems([record for record, _, _ in changed])
         after = self._problems([replace(record, values={**record.values, **given}) for record, _, given in changed])
-        for (_, row, given), then, now in zip(changed, before, after, strict=True):
+        for (record, row, given), then, now in zip(changed, before, after, strict=True):
             for name, problems in now.items():
                 for each in problems:
                     ours = name in given or each not in then.get(name, ())
                     told = CellError(self.file, row.line, name, f"{each.message}. {each.advice}".rstrip(". "))
                     (self.errors if ours else self.left).append(told)
+                    if not ours:
+                        self.stuck.add(record.id)
             self._required(row, given)
 
     def _problems(self, records: Sequence[Record]) -> list[Mapping[str, tuple[Problem, ...]]]:

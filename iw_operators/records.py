@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from iw_operators.errors import FixConfiguration, FixRecord
+from iw_operators.failed import corrected, digest_of
 from iw_operators.ledger.failures import Failure
 from iw_operators.ledger.model import Cursor
 from iw_operators.ledger.store import Ledger
@@ -32,6 +33,7 @@ class Imported:
     :param records: how many records have a correction now; `values` of how many fields altogether.
     :param unchanged: lines that hold just what the source holds (a correction of the record is then taken away).
     :param left: what will still keep corrected records from going, in fields that were not corrected.
+    :param ready: the ids of the records that have a correction now and are not among those.
     """
 
     records: int
@@ -39,6 +41,7 @@ class Imported:
     unchanged: int
     errors: tuple[CellError, ...] = ()
     left: tuple[CellError, ...] = ()
+    ready: tuple[str, ...] = ()
 
 
 def export_csv(
@@ -70,7 +73,7 @@ def export_csv(
         given = ledger.corrections(desk.company, desk.name, side, wanted)
         for each in page:
             record, correction = records.get(each.source_id), given.get(each.source_id)
-            values = {**(record.values if record else {}), **(correction.values if record and correction else {})}
+            values = corrected(record, correction).values if record else {}
             cells = [shown(values.get(name), definition) for name, definition in desk.fields.items()]
             told = (each.source_id, each.label, each.code, each.why, each.advice, each.state.value, desk.digest(record))
             rows.append([*map(protected, told), *cells])
@@ -99,13 +102,18 @@ def import_csv(
     reading.run()
     if reading.errors:
         return Imported(0, 0, 0, tuple(sorted(reading.errors, key=lambda each: each.line)))
+    given = {each: values for each, values in reading.values.items() if values}
+    seen = {
+        each: {name: digest_of(reading.records[each].values.get(name)) for name in values}
+        for each, values in given.items()
+    }
     try:
-        ledger.correct(desk.company, desk.name, side, reading.values, by=by)
+        ledger.correct(desk.company, desk.name, side, reading.values, by=by, seen=seen)
     except FixRecord as wrong:
         return Imported(0, 0, 0, (CellError(file, 0, "", wrong.message, wrong.advice),))
-    given = [values for values in reading.values.values() if values]
-    unchanged = len(sheet.rows) - len(given)
-    return Imported(len(given), sum(map(len, given)), unchanged, left=tuple(reading.left))
+    count, unchanged = sum(map(len, given.values())), len(sheet.rows) - len(given)
+    ready = tuple(each for each in given if each not in reading.stuck)
+    return Imported(len(given), count, unchanged, left=tuple(reading.left), ready=ready)
 
 
 def reprocess_flow(spec: CompanySpec, mapping: str, side: Side) -> ResolvedFlow:

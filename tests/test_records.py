@@ -343,6 +343,63 @@ def test_a_correction_from_a_file_goes_through_and_is_gone(ledger: Ledger) -> No
     assert counts == {"reprocessed": 1}
 
 
+def test_what_is_put_right_in_the_source_later_counts_before_a_correction(ledger: Ledger) -> None:
+    """The source's value goes, the row says why the correction did not, and it is gone with the failure."""
+    bench = Bench(ledger, mapping=customers())
+    bench.crm.put("a", **VALUES)
+    bench.run()
+    data = edited(export_csv(ledger, bench.mapping, "crm", bench.crm), put(name="Typed in the file", phone="1"))
+    assert import_csv(ledger, bench.mapping, "crm", bench.crm, data, by="Ann").records == 1
+    bench.crm.put("a", name="Put right in the CRM")
+    (shown,) = csv.DictReader(io.StringIO(export_csv(ledger, bench.mapping, "crm", bench.crm).decode("utf-8-sig")))
+    assert (shown["name"], shown["phone"]) == ("Put right in the CRM", "'0049 30")
+    assert bench.run().counts == {"created": 1}
+    (made,) = bench.books.records.values()
+    assert (made.values["name"], made.values["phone"]) == ("Put right in the CRM", "0049 30")
+    (row,) = [row for row in ledger.log(company="acme", source_id="a") if row.operation == "create"]
+    assert "(name, phone as corrected by Ann is not used: name has changed in the source since)" in row.why
+    assert not ledger.has_corrections("acme", "customers", "crm")
+    assert bench.run().counts == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    ("field", "now", "used"),
+    [
+        ("name", "Long: name ", True),
+        ("name", "Long: Name", False),
+        ("limit", Decimal("12.5"), True),
+        ("limit", Decimal("12.51"), False),
+        ("seen", dt.datetime(2026, 1, 31, 14, tzinfo=dt.timezone(dt.timedelta(hours=2))), True),
+        ("since", dt.date(2026, 2, 1), False),
+        ("taxed", None, False),
+        ("note", "another", True),
+    ],
+)
+def test_a_correction_waits_for_the_record_as_it_was_seen(ledger: Ledger, field: str, now: Value, used: bool) -> None:
+    """A value that means the same is the same; a field that was not corrected may change."""
+    bench = Bench(ledger, mapping=customers())
+    bench.crm.put("a", **VALUES)
+    bench.run()
+    cells = {"limit": "13", "seen": "2026-02-01T12:00:00Z", "since": "2026-02-02", "taxed": "false", "name": "Fine"}
+    data = edited(export_csv(ledger, bench.mapping, "crm", bench.crm), put(**cells))
+    assert import_csv(ledger, bench.mapping, "crm", bench.crm, data, by="Ann").values == 5
+    bench.crm.put("a", **{field: now})
+    bench.run()
+    assert [record.values["name"] for record in bench.books.records.values()] == ["Fine"] * used
+
+
+def test_what_can_go_after_an_import_is_told_by_id(desk: Desk) -> None:
+    """Records with something left that was not corrected are not among them."""
+    desk.fail("b")
+
+    def correct(rows: list[dict[str, str]]) -> None:
+        rows[0].update(name="Fine")
+        rows[1].update(phone="1")
+
+    found = desk.load(edited(desk.export(), correct))
+    assert (found.records, found.ready) == (2, ("b",))
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
 ODD = st.sampled_from(
     ["'", "''", "'=1", "=1+1", "-", "+49", "007", "1e5", "12.50", "1-2", "\t", "@x", E3, "TRUE", "\u2028"]

@@ -172,6 +172,9 @@ class Business:
         quantity = Decimal(self.dice.choice(QUANTITIES))
         amount = rounded(quantity * line["Price"])
         self._crm.patch(paper.lines, line["Id"], {"Quantity": str(quantity), "Amount": str(amount)})
+        if paper is ORDERS:  # of which Creatio keeps the sum
+            rest = sum((row["Amount"] for row in lines if row["Id"] != line["Id"]), Decimal(0))
+            self._crm.patch(paper.crm, ident, {"Amount": str(rest + amount)})
 
     # --- buying
 

@@ -135,11 +135,14 @@ def decide(owner: Owned, *, empty: bool, source_changed: bool | None, target_cha
     :param target_changed: likewise.
 
     Nothing never overwrites something, except where the source has been emptied since both were last in step. Where
-    a `latest` field has no base (the first meeting), the flow's source counts; the log row keeps the old value.
+    a `latest` field has no base (the first meeting), the flow's source counts; the log row keeps the old value. Where
+    the target alone has one and has changed, its value is the newer one, and the other direction brings it.
     """
     if owner is Owned.TARGET:
         return Outcome.LEAVE
     if empty and not source_changed:
+        return Outcome.LEAVE
+    if owner is Owned.LATEST and source_changed is None and target_changed:
         return Outcome.LEAVE
     if owner is Owned.SOURCE or source_changed is None or target_changed is None:
         return Outcome.WRITE

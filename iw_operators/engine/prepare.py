@@ -117,7 +117,7 @@ class Preparer:
             lines, line_problems = self._lines(source)
             if line_problems:
                 found[LINES] = line_problems
-            elif self.totals.total not in found and (off := self.totals.problem(values, source, lines)) is not None:
+            elif found.keys().isdisjoint(self.totals.fields) and (off := self.totals.problem(values, source, lines)):
                 found[LINES] = (off,)
         if self.checks_rate and RATE not in found:
             self._rate(source, values, found)
@@ -166,9 +166,11 @@ class Preparer:
         return Problem(path, AMOUNT_MISMATCH, message, advice)
 
     def _rate(self, source: Values, values: dict[str, Scalar], found: dict[str, tuple[Problem, ...]]) -> None:
-        """Refuse a foreign record without an exchange rate; leave the rate out of one in the books' own currency."""
+        """Refuse a foreign record without an exchange rate; leave it out of one in the books' currency or in none."""
         currency = values.get(CURRENCY) or source.get(CURRENCY)
         if not isinstance(currency, str) or not currency.strip():
+            if not values.get(RATE):  # the zero of a CRM whose numbers cannot be empty is no rate
+                values.pop(RATE, None)
             return
         if currency.strip().upper() == self.base_currency:
             values.pop(RATE, None)

@@ -114,7 +114,7 @@ class Stepper:
         try:
             return each.translated(value, references, lookups)
         except Bad as bad:
-            if not (each.optional and bad.problem.held):
+            if not (each.optional and bad.problem.awaits):
                 raise
             result.awaits.extend(bad.problem.awaits)
             result.unsettled.add(name)
@@ -217,7 +217,9 @@ class Stepper:
         if each.same(value, current):
             result.target[name] = current
             return
-        empty = value is None or (name in prepared.defaulted and current is not None)
+        empty = value is None or (
+            current is not None and (name in prepared.defaulted or each.is_unsaid(value, base_target))
+        )
         source_changed = each.was(values, base_source) if empty or each.owner is Owned.LATEST else None
         target_changed = None if name not in base_target else not compare.same(current, base_target[name])
         outcome = compare.decide(each.owner, empty=empty, source_changed=source_changed, target_changed=target_changed)

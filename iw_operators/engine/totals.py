@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from iw_operators.engine import money
 from iw_operators.engine.model import LINES, Action, Decision, Line, Scalar, Value, Values, scalar
-from iw_operators.engine.problems import TOTAL_DIFFERS, TOTAL_MISMATCH, Names, Problem
+from iw_operators.engine.problems import TOTAL_DIFFERS, TOTAL_MISMATCH, TYPE, Names, Problem, show
 
 TOTAL = "total"
 
@@ -34,6 +34,11 @@ class Totals:
     stated: bool = False
     bounds: bool = False
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of those that there are."""
+        return tuple(name for name in (self.total, self.discount, self.tax) if name)
+
     def problem(self, values: Mapping[str, Scalar], source: Values, lines: tuple[Line, ...]) -> Problem | None:
         """Return what is wrong with the sum of a record's lines, before it is sent.
 
@@ -41,6 +46,11 @@ class Totals:
         """
         if not self.total or not lines:
             return None
+        for name in self.fields:
+            told = values.get(name, source.get(name))
+            if isinstance(told, str):
+                message = f"{name} is {show(told)}, which is not an amount that the lines could be checked against"
+                return Problem(name, TYPE, message, f"Correct it in {self.names.source}.")
         total = _amount(self.total, values, source)
         discount, tax = _amount(self.discount, values, source), _amount(self.tax, values, source)
         expected = money.expected_total(lines, discount, tax)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 from iw_operators.engine import compare
@@ -66,6 +67,7 @@ class Delivery:
     same: Same
     ref_mapping: str | None
     optional: bool  # a reference without a partner is left out, instead of holding the record
+    zero_is_empty: bool  # as long as both sides have never been in step: not every system can leave a number empty
     _convert: Converter = field(repr=False)
     _words: Mapping[str, str] = field(repr=False)
     _known: str = field(repr=False)  # the words that it translates, as the mapping writes them
@@ -117,6 +119,11 @@ class Delivery:
             now["lines"], then["lines"] = values.get("lines"), base.get("lines")
         return any(not compare.same(now[name], then[name]) for name in now)
 
+    def is_unsaid(self, value: Scalar, base_target: Values) -> bool:
+        """Tell whether a value is a zero that may stand for nothing, in a field that was never in step."""
+        number = isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+        return number and not value and self.zero_is_empty and self.name not in base_target
+
     def _computed(
         self, expression: Expression, values: Mapping[str, Value], raw: Value, header: Values | None
     ) -> Scalar:
@@ -144,14 +151,17 @@ class Delivery:
     ) -> Scalar:
         """Return the value with a reference as the target's id; a lookup is only made sure of, and stays text.
 
-        :raises Bad: the reference has no partner yet (held), or the list lacks the text.
+        :raises Bad: the reference has no partner yet, or the list lacks the text (both held).
         """
         if self.ref_mapping is not None:
             return self._reference(str(value), references.get(self.ref_mapping, {}))
         if self.is_lookup and isinstance(value, str) and value not in lookups.get(self.path, {}):
             message = f"{self.path} is {show(value)}, which {self._names.target} does not have in its list"
-            advice = f"Add it in {self._names.target}, or correct it in {self._names.source}."
-            raise Bad(Problem(self.path, LOOKUP_MISSING, message, advice))
+            advice = (
+                f"Add it in {self._names.target}, and the record goes by itself within the time that the company gives"
+                f" (held_minutes); or correct it in {self._names.source}."
+            )
+            raise Bad(Problem(self.path, LOOKUP_MISSING, message, advice, held=True))
         return value
 
     def _reference(self, source_id: str, partners: Mapping[str, str]) -> str:
@@ -204,6 +214,7 @@ def delivery(
         same=compare.comparer(definition, _canonical(mapped, way)),
         ref_mapping=mapped.ref_mapping if definition.type is FieldType.REF else None,
         optional=mapped.optional,
+        zero_is_empty=owner is Owned.LATEST or way.source == "crm",
         _convert=converter(path, definition, way.names, way.zone, shorten=mapped.shorten),
         _words=_words(mapped, way),
         _known=", ".join(sorted(mapped.values.keys() if way.source == "crm" else set(mapped.values.values()))),

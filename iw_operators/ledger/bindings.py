@@ -219,6 +219,18 @@ def refresh_pairs(connection: Connection, company: str, mapping: str, source: Si
     )
 
 
+def note_target(connection: Connection, company: str, mapping: str, source: Side, pairs: Sequence[Pair]) -> None:
+    """Note what the targets of bound pairs hold after a write that was refused in part; what the sources held stays."""
+    if not pairs:
+        return
+    new, side = _given(company, mapping, source, pairs), other(source)
+    connection.execute(
+        sa.update(binding)
+        .where(*_these(company, mapping, source, pairs, new), _b.generation == new.c.generation)
+        .values({f"{side}_base": new.c[f"{side}_base"], f"{side}_version": "", "updated_at": sa.func.now()})
+    )
+
+
 def mark_write_backs(connection: Connection, company: str, mapping: str, crm_ids: Sequence[str], state: str) -> None:
     """Note how far the write-backs of CRM records are: `sent`, `done` or `failed`."""
     if crm_ids:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,11 +27,15 @@ NOT_FAILED = "iw.not_failed"
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Values of one record of the source, by field, as a person gave them."""
+    """Values of one record of the source, by field, as a person gave them.
+
+    :param seen: a digest of what the source held then in each corrected field, as far as it is known.
+    """
 
     values: Values
     by: str
     at: dt.datetime
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 class Corrections(Database):
@@ -47,18 +51,27 @@ class Corrections(Database):
         if not ids:
             return {}
         here = (_c.company == company, _c.mapping == mapping, _c.side == side, among(_c.source_id, ids))
-        query = sa.select(_c.source_id, _c["values"], _c.by, _c.at).where(*here)
-        return self._read(
-            lambda c: {row[0]: Correction(decode_values(row[1]), row.by, row.at) for row in c.execute(query)}
-        )
+        query = sa.select(_c.source_id, _c["values"], _c.by, _c.at, _c.seen).where(*here)
+        rows = self._read(lambda c: c.execute(query).all())
+        return {row[0]: Correction(decode_values(row[1]), row.by, row.at, row.seen or {}) for row in rows}
 
-    def correct(self, company: str, mapping: str, side: Side, values: Mapping[str, Values], *, by: str) -> None:
+    def correct(
+        self,
+        company: str,
+        mapping: str,
+        side: Side,
+        values: Mapping[str, Values],
+        *,
+        by: str,
+        seen: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Keep corrections of failed records, all of them or none.
 
         What is given takes the place of an earlier correction of the record; nothing given takes that away. A record
         that was given up is open again.
 
         :param values: source id -> field -> value, in the type that the source has.
+        :param seen: source id -> field -> a digest of what the source holds in its place, which the person has seen.
         :raises FixRecord: records are not open, or have gone meanwhile; the message names some.
         """
         ids = sorted(values)
@@ -69,6 +82,7 @@ class Corrections(Database):
                 "side": side,
                 "source_id": each,
                 "values": encode_values(values[each]),
+                "seen": dict((seen or {}).get(each, {})),
                 "by": storable(by),
             }
             for each in ids

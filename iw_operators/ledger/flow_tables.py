@@ -103,6 +103,7 @@ correction = sa.Table(  # values that a person gave for a record that failed, us
     sa.Column("values", JSON, nullable=False),
     text("by"),
     now("at"),
+    sa.Column("seen", JSON),  # digests of what the source held in those fields
 )
 
 alarm = sa.Table(  # what lasts: one mail when it begins and one when it ends

@@ -66,7 +66,7 @@ class OpenBatch:
         Writes of the batch that have ended are not in it: sending those again would be a second intention.
         """
         writes = (Write(w.key, w.op, view, w.values, w.target_id, w.version) for w in self.writes)
-        return Batch(self.key, tuple(writes))
+        return Batch(self.key, tuple(writes), self.sent_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from iw_operators.ledger.bindings import (
     Pair,
     insert_pairs,
     mark_write_backs,
+    note_target,
     pair_of,
     update_pairs,
 )
@@ -145,6 +146,8 @@ def _end_records(connection: Connection, head: Row, run: RunRef, ended: Sequence
     kept = [_pair(each, head["side"]) for each in applied if not _binds(each)]
     take_away(connection, run.company, run.mapping, run.source, [each.decision for each in applied])
     update_pairs(connection, run.company, run.mapping, run.source, kept)
+    partly = [_pair(each, head["side"]) for each in ended if each.result is Result.REJECTED and each.outcome.values]
+    note_target(connection, run.company, run.mapping, run.source, partly)
     conflicts = insert_pairs(connection, run.company, run.mapping, run.source, new)
     rows = []
     for each in ended:

@@ -88,6 +88,7 @@ run = sa.Table(
     stamp("until"),
     now("started_at"),
     stamp("ended_at"),
+    sa.Column("moves_seen", sa.BigInteger),  # the last move of Query Starts when the window was set; 0: none
     sa.UniqueConstraint("company", "flow", "dag_run_id"),
     sa.UniqueConstraint("company", "id"),
     sa.Index("iw_run_company_started_at_ix", "company", "started_at"),

@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 from fastapi import HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from iw_operators import asked
+from iw_operators.errors import FixConfiguration
 from iw_operators.manager import render, security, world
 from iw_operators.manager.reading import Reading
 from iw_operators.manager.security import Access
@@ -146,17 +148,16 @@ def csv_file(data: bytes | str, name: str) -> Response:
     return Response(data, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def moment_of(text: str, here: Place, what: str) -> dt.datetime:
-    """Return the moment that a form field in the company's local time stands for. Raises 422.
+def moment_of(text: str, here: Place, what: str, name: str = asked.START) -> dt.datetime:
+    """Return the moment that a form field in the company's local time stands for, as a run's form reads it. Raises 422.
 
-    A time that the clock shows twice is the earlier one; one that it leaves out is what it shows an hour later.
+    :param what: what the page calls the field. :param name: `asked.START`, or `asked.END` for the end of a range: of an
+        hour that the clocks repeat or leave out, the whole is in it.
     """
     try:
-        read = dt.datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise HTTPException(422, f"{what} is not a date and time: {text[:40]!r}.") from None
-    there = read if read.tzinfo else read.replace(tzinfo=here.loaded.zone)
-    try:
-        return there.astimezone(dt.UTC)
-    except OverflowError:
-        raise HTTPException(422, f"{what} is too far away: {text[:40]!r}.") from None
+        found = asked.moment(text.strip(), name, here.loaded.zone)
+    except FixConfiguration:
+        found = None
+    if found is None:
+        raise HTTPException(422, f"{what} is not a date and time, or too far away: {text[:40]!r}.")
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from iw_operators import asked, control
-from iw_operators.errors import InterWeaveError
+from iw_operators.errors import FixConfiguration, InterWeaveError
 from iw_operators.ledger.codec import can_be_stored
 from iw_operators.manager import airflow_side, live, render, rows, world
 from iw_operators.manager.common import (
@@ -252,7 +251,7 @@ def run(
     here, wanted = flow_of(who, dag_id)
     conf: dict[str, Any] = {}
     if wanted.kind.ranged:
-        since, until = moment_of(start, here, "From"), moment_of(end, here, "To")
+        since, until = moment_of(start, here, "From"), moment_of(end, here, "To", asked.END)
         if since >= until:
             return then(request, _after(dag_id, back), "The range ends before it begins.", "failed")
         conf |= {asked.START: since.isoformat(), asked.END: until.isoformat()}
@@ -277,14 +276,11 @@ def query_starts(request: Request, dag_id: str, who: AccessDep, value: Annotated
     here, wanted = flow_of(who, dag_id)
     if wanted.kind is not FlowKind.SCHEDULED:
         raise HTTPException(422, "Only scheduled flows have Query Starts.")
-    ledger = world.ledger()
-    old = ledger.query_starts(here.name, wanted.flow)
     new = moment_of(value, here, "Query Starts")
-    if new > dt.datetime.now(dt.UTC) + dt.timedelta(days=1):
-        return then(request, f"/flow/{dag_id}", "Query Starts cannot lie in the future.", "failed")
-    now = ledger.move_query_starts(here.name, wanted.flow, new, by=who.name, back=True)
-    detail = {"old": old.isoformat() if old else None, "new": now.isoformat()}
-    ledger.note_deed(here.name, who.name, "query starts set", wanted.flow, detail)
+    try:
+        now = world.ledger().move_query_starts(here.name, wanted.flow, new, by=who.name, back=True)
+    except FixConfiguration as error:
+        return then(request, f"/flow/{dag_id}", str(error), "failed")
     shown = now.astimezone(here.loaded.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     return then(request, f"/flow/{dag_id}", f"Query Starts of {wanted.flow} is {shown} from its next run on.")
 

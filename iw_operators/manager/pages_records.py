@@ -13,8 +13,10 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request, UploadFile
 from starlette.responses import HTMLResponse, Response
 
 from iw_operators import control, records
+from iw_operators.asked import END
 from iw_operators.engine.model import Action
 from iw_operators.errors import InterWeaveError
+from iw_operators.ledger.codec import can_be_stored
 from iw_operators.ledger.failures import FailureState
 from iw_operators.ledger.model import Cursor
 from iw_operators.ledger.search import LogPage, LogQuery
@@ -63,7 +65,7 @@ def search(
         code=asked["code"] or None,
         text=asked["text"] or None,
         since=moment_of(asked["since"], here, "From") if asked["since"] else None,
-        until=moment_of(asked["until"], here, "To") if asked["until"] else None,
+        until=moment_of(asked["until"], here, "To", END) if asked["until"] else None,
     )
     page = world.ledger().log_page(here.name, query, limit=PAGE, before=_cursor(before))
     rows = [row for row in page.rows if sees(who, here, row.flow)]
@@ -273,13 +275,28 @@ def import_(
     name = (file.filename or "file")[:100]
     with _system(here, side) as system:
         done = records.import_csv(world.ledger(), mapped, side, system, data, by=who.name, file=name)
-    if done.errors or done.left:
-        return show(request, who, "imported.html", here=here, mapping=mapped, side=side, done=done, name=name)
     said = f"Corrected: {done.records} records, {done.values} values; {done.unchanged} lines say nothing new."
-    if not run or not done.records:
-        return then(request, f"/c/{here.name}/failures", said)
-    message, kind = _reprocess(session, here, {(mapping, side): []}, who)
-    return then(request, f"/c/{here.name}/failures", f"{said} {message}", kind)
+    message, kind = _reprocessed(session, here, mapping, side, done, who) if run and done.records else ("", "done")
+    if done.errors or done.left:
+        about = {"corrected": said, "message": message, "kind": kind}
+        return show(request, who, "imported.html", here=here, mapping=mapped, side=side, done=done, name=name, **about)
+    return then(request, f"/c/{here.name}/failures", f"{said} {message}".rstrip(), kind)
+
+
+def _reprocessed(
+    session: Any, here: Place, mapping: str, side: Side, done: records.Imported, who: Access
+) -> tuple[str, str]:
+    """Start the runs of the records that have just been corrected and can go; say so, and whether it is good."""
+    if not done.ready:  # to name none would mean all that are open
+        return "Nothing was started: none of them can go yet.", "failed"
+    messages = []
+    for start in range(0, len(done.ready), records.MOST_IDS):
+        part = done.ready[start : start + records.MOST_IDS]
+        message, kind = _reprocess(session, here, {(mapping, side): part}, who)
+        messages.append(message)
+        if kind == "failed":
+            break
+    return " ".join(messages), kind
 
 
 @contextmanager
@@ -323,10 +340,12 @@ def _ticked(here: Place, ticked: Sequence[str]) -> dict[tuple[str, Side], list[s
     for each in dict.fromkeys(ticked):
         try:
             name, side, source_id = json.loads(each)
-        except ValueError:
+        except (ValueError, TypeError):
             raise HTTPException(422, "That is not a record.") from None
         if not isinstance(name, str) or not isinstance(source_id, str):
             raise HTTPException(422, "That is not a record.")
+        if not can_be_stored(source_id):
+            raise HTTPException(422, "The id of a record holds a character that no system stores.")
         key = (name, _side(side))
         _known(here, *key)
         groups.setdefault(key, []).append(source_id)

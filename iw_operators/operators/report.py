@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 TELLING = 3  # kinds of rejections that the log shows
 ASKED: Final = ("FixRecord", "FixConfiguration")  # errors of what a person has asked for
 BY_ITSELF: Final = "InterWeave"  # who does what no person does
-HOW_TO_GO_ON: Final = "Correct the cause, then start the flows again: on the Integration Manager page, by"
+HOW_TO_GO_ON: Final = "Correct the cause, then start the flows again that were stopped: by"
 
 
 class ReportOperator(BaseOperator):
@@ -33,8 +33,9 @@ class ReportOperator(BaseOperator):
     A run that was skipped or stopped is one already in the ledger; this task is skipped then.
 
     Query Starts of a scheduled flow moves to the end of the run's window, and only when every task before this one
-    succeeded and left its result, so that a task marked as a success by hand moves nothing. Otherwise the run is
-    failed, and this task fails with it, so that the DAG run is failed as well.
+    succeeded and left its result, so that a task marked as a success by hand moves nothing. What somebody has set
+    meanwhile by hand stays. Otherwise the run is failed, and this task fails with it, so that the DAG run is failed as
+    well.
     """
 
     ui_color = "#eef0f8"
@@ -136,7 +137,7 @@ class ReportOperator(BaseOperator):
         company = self.flow.company.company
         context["ti"].xcom_push(key=xcoms.PAUSE, value={"dags": [], "all": SCHEDULED, "why": why})
         ledger.note_deed(company, BY_ITSELF, "stopped all scheduled flows", self.flow.flow, {"why": why})
-        how = f"{HOW_TO_GO_ON} `airflow iw start {company}`, or in Airflow's list of DAGs."
+        how = f"{HOW_TO_GO_ON} `airflow iw start {company} --stopped`, or one by one on the Integration Manager page."
         log.warning("all scheduled flows are stopped", company=company, why=why, advice=how)
 
     def reason(self, ti: Any, task: str) -> str:
@@ -148,12 +149,16 @@ class ReportOperator(BaseOperator):
         return f"{task}: {error['error']}: {code}{error['message']} {error['advice']}".rstrip()
 
     def move_on(self, ledger: Ledger, run_id: int, context: Context) -> None:
-        """Move Query Starts to the end of the run's window."""
+        """Move Query Starts to the end of the run's window, unless somebody has set it since the run's window was."""
         window = ledger.window(run_id)
         if window and window[1]:
-            by = f"run {context['run_id']}"
-            ledger.move_query_starts(self.flow.company.company, self.flow.flow, window[1], by=by, run_id=run_id)
-            log.info("query starts moved", to=window[1].isoformat())
+            company, flow, by = self.flow.company.company, self.flow.flow, f"run {context['run_id']}"
+            stands = ledger.move_query_starts(company, flow, window[1], by=by, run_id=run_id)
+            if stands == window[1]:
+                log.info("query starts moved", to=stands.isoformat())
+                return
+            why = "it is further on already" if stands > window[1] else "it has been set by hand since the run began"
+            log.warning("query starts left", at=stands.isoformat(), window_ends=window[1].isoformat(), why=why)
 
     def count(self, ledger: Ledger, run_id: int, context: Context) -> None:
         """Count the run; have the flow switched off when this was the last of as many as it is to complete (R1)."""

@@ -44,15 +44,16 @@ class ReadySensor(BaseSensorOperator):
     |---|---|
     | scheduled | from Query Starts, less the company's overlap (everything, at first), to now by the source's clock |
     | DR, DRS | `start` to `end` of the run's form; where they are empty, the run's data interval |
+    | a backfill's run of F | the run's data interval |
     | N, F | `start` to `end` of the run's form, if any; otherwise everything |
     | all others | none |
 
     What the window is made of, and the batch size, is fixed here too: a flow that is changed meanwhile keeps them
     until its next run (`iw_operators.asked`).
 
-    A date-range run waits until no earlier window of the flow is running, so that windows go in order however many
-    runs the backfill starts. A system that cannot be reached is an error that Airflow retries, not a longer wait; when
-    it stays away, the failure of this task is the connection failure of the flow.
+    A run of a date range or of a backfill waits until no earlier window of the flow is running, so that windows go in
+    order however many runs the backfill starts. A system that cannot be reached is an error that Airflow retries, not
+    a longer wait; when it stays away, the failure of this task is the connection failure of the flow.
     """
 
     shallow_copy_attrs: Sequence[str] = ("flow",)
@@ -69,7 +70,8 @@ class ReadySensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once. Raises what the systems and the ledger raise, AirflowSkipException for a run that is skipped."""
         with told(context):
-            if self.flow.kind.ranged and (earlier := context["ti"].get_previous_dagrun(state="running")):
+            one_of_windows = asked.one_of_windows(self.flow, _run_type(context))
+            if one_of_windows and (earlier := context["ti"].get_previous_dagrun(state="running")):
                 log.info("waiting for an earlier window", run=earlier.run_id)
                 return PokeReturnValue(is_done=False)
             return self.take_turn(context)
@@ -171,22 +173,40 @@ class ReadySensor(BaseSensorOperator):
     def window(self, ledger: Ledger, source: System, run_id: int, context: Context) -> tuple[Edge, Edge]:
         """Return the run's window as the ledger keeps it.
 
-        Raises FixConfiguration when dates are missing or wrong, or when no record is named that should be.
+        Raises FixConfiguration when dates are missing or wrong, when no record is named that should be, or when Query
+        Starts lies ahead of the source's clock.
         """
         asked.named(self.flow, context["params"])
         wanted: tuple[Edge, Edge]
         if self.flow.kind is FlowKind.SCHEDULED:
-            starts = ledger.query_starts(self.flow.company.company, self.flow.flow)
+            starts = ledger.query_starts_for(self.flow.company.company, self.flow.flow, run_id)
             overlap = dt.timedelta(seconds=self.flow.company.overlap_seconds)
             wanted = (starts - overlap if starts else None), source.now()
+            _forwards(*wanted)
         elif self.flow.kind.bulk:
             interval = context.get("data_interval_start"), context.get("data_interval_end")
-            run_type = context["dag_run"].run_type
-            by = str(getattr(run_type, "value", run_type))
-            wanted = asked.window(self.flow, context["params"], interval, source.now(), by)
+            wanted = asked.window(self.flow, context["params"], interval, source.now(), _run_type(context))
         else:
             return None, None
         return ledger.set_window(run_id, *wanted)
+
+
+def _forwards(since: Edge, until: dt.datetime) -> None:
+    """Refuse a window that ends before it begins, by more than clocks differ: the run would find nothing, and be well.
+
+    Changes that the source makes until its clock has come there would never be read.
+    """
+    from iw_operators.ledger.starts import CLOCKS
+
+    if since is not None and since > until + CLOCKS:
+        msg = f"Query Starts is ahead of the source's clock: changes from {_text(since)} on, and it is {_text(until)}."
+        advice = "Set Query Starts back to before the last changes that have arrived; what is in step is not written."
+        raise FixConfiguration(msg, code=asked.WINDOW, advice=advice)
+
+
+def _run_type(context: Context) -> str:
+    found = context["dag_run"].run_type
+    return str(getattr(found, "value", found))
 
 
 def _text(moment: Edge) -> str | None:

@@ -45,14 +45,20 @@ class _Loader(_Base):
 
 
 class Document:
-    """One file: its data (None when it cannot be read) and its errors."""
+    """One file: its data (None when it cannot be read) and its errors.
+
+    `flawed` has where the errors are in what could be read, and `unclear` those places whose value there is not, or not
+    all of, what is written.
+    """
 
     def __init__(self, file: str, text: str | bytes) -> None:
         self.file = file
         self.data: Any = None
         self.errors: list[SpecError] = []
+        self.flawed: list[Path] = []
+        self.unclear: list[Path] = []
         self._root: Node | None = None
-        self._problems: list[tuple[Node, Path, str]] = []
+        problems: list[tuple[Node, Path, str]] = []
         try:
             self._root = _compose(text)
         except _TooMuch as error:
@@ -69,10 +75,10 @@ class Document:
             self.errors.append(SpecError(file, 1, "", f"cannot be read: {what}", "text in UTF-8"))
             return
         if self._root is not None:
-            self.data = _Builder(self._problems).build(self._root, ())
+            self.data = _Builder(problems, self.unclear).build(self._root, ())
+        self.flawed = [path for _, path, _ in problems]
         self.errors.extend(
-            SpecError(file, node.start_mark.line + 1, path_text(path), message)
-            for node, path, message in self._problems
+            SpecError(file, node.start_mark.line + 1, path_text(path), message) for node, path, message in problems
         )
 
     @classmethod
@@ -201,8 +207,8 @@ def _yaml_hint(problem: str) -> str:
 class _Builder:
     """Makes plain data of nodes. A node reached twice through an alias is built once."""
 
-    def __init__(self, problems: list[tuple[Node, Path, str]]) -> None:
-        self._problems = problems
+    def __init__(self, problems: list[tuple[Node, Path, str]], unclear: list[Path]) -> None:
+        self._problems, self._unclear = problems, unclear
         self._built: dict[int, Any] = {}
         self._open: set[int] = set()
 
@@ -213,10 +219,10 @@ class _Builder:
         if known in self._built:
             return self._built[known]
         if known in self._open:
-            self._problems.append((node, path, "contains itself through an alias"))
+            self._lose(node, path, "contains itself through an alias")
             return None
         if node.tag not in (_LISTS, _MAPPINGS):
-            self._problems.append((node, path, f"tag {node.tag!r} is not understood"))
+            self._lose(node, path, f"tag {node.tag!r} is not understood")
         self._open.add(known)
         if isinstance(node, MappingNode):
             result: Any = self._mapping(node, path)
@@ -231,25 +237,31 @@ class _Builder:
         lines: dict[str, int] = {}
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self._problems.append((key, path, "a list or mapping cannot be a key"))
+                self._lose(key, path, "a list or mapping cannot be a key")
                 continue
             name: str = key.value
             if name == "<<" and key.tag == _PLAIN:
-                self._problems.append((key, path, "merge keys (`<<`) are not understood; write the keys out"))
+                self._lose(key, path, "merge keys (`<<`) are not understood; write the keys out")
                 continue
             if name in result:
                 message = f"the key stands twice (first in line {lines[name]})"
                 self._problems.append((key, (*path, name), message))
+                if self.build(value, (*path, name)) != result[name]:
+                    self._unclear.append((*path, name))
                 continue
             lines[name] = key.start_mark.line + 1
             result[name] = self.build(value, (*path, name))
         return result
 
+    def _lose(self, node: Node, path: Path, message: str) -> None:
+        self._problems.append((node, path, message))
+        self._unclear.append(path)
+
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
         if node.tag == _TEXT:
             return node.value
         if node.tag != _PLAIN:
-            self._problems.append((node, path, f"tag {node.tag!r} is not understood"))
+            self._lose(node, path, f"tag {node.tag!r} is not understood")
             return None
         value: str = node.value
         first = value[:1]

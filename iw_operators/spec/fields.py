@@ -234,7 +234,7 @@ def _expressions(section: Section, spec: FieldSpec, at: Path, natives: Mapping[s
             continue
         side: Side = "crm" if source == "crm" else "books"
         own = {name for name, each in natives.items() if (each.crm if side == "crm" else each.books) is not None}
-        scope = replace(section.scopes[side], own={*section.end(side).fields, *own})
+        scope = replace(section.scopes[side], own={*section.scopes[side].own, *section.end(side).fields, *own})
         for message, expected, suggestion in expressions.faults(expression, scope):
             yield Problem((*at, key), message, expected, suggestion)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from iw_operators.spec.errors import Problem, listing, suggest
-from iw_operators.spec.models import Company, Direction, FlowKind, FlowSpec, MappingSpec
+from iw_operators.spec.errors import Path, Problem, listing, suggest
+from iw_operators.spec.models import Company, Direction, FlowKind, FlowSpec, MappingSpec, Operations
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping
 
 _ID = re.compile(r"[A-Za-z0-9_]+")
@@ -17,6 +17,12 @@ MAINTENANCE_FLOW = "Maintenance"  # what a company's maintenance is called; the 
 _BEFORE = "|".join(f"(?<={end})" for end in ("[a-z0-9_]", "SO", "SR", "PO", "CM", "CO", "JE"))
 _SUFFIX = re.compile(rf"(?:{_BEFORE})(BindS|Bind|NFS|NF|DRS|DR|N|F|Q)$")
 _OF_SCHEDULED = ("interval_ms", "shift_ms", "executions", "run_at_start_up")
+_PERMITS: Mapping[Operations, Collection[str]] = {
+    Operations.CREATE_AND_UPDATE: {"create", "update"},
+    Operations.CREATE_ONLY: {"create"},
+    Operations.UPDATE_ONLY: {"update"},
+    Operations.NONE: (),
+}
 
 
 def suffix(flow: str) -> str:
@@ -64,9 +70,9 @@ def problems(
         for key in _OF_SCHEDULED:
             if key in spec.model_fields_set:
                 yield Problem((*at, key), f"is for scheduled flows, this one is {of_name.value}", f"no {key}")
-    if not of_name.ranged and "window" in spec.model_fields_set:
-        expected = "no window, or an id that ends in DR or DRS"
-        yield Problem((*at, "window"), "is for flows of the kinds DR and DRS", expected)
+    if not of_name.backfilled and "window" in spec.model_fields_set:
+        expected = "no window, or an id that ends in DR, DRS or F"
+        yield Problem((*at, "window"), "is for flows of the kinds DR, DRS and F", expected)
     for position, name in enumerate(spec.mappings):
         if name not in present:
             where = (*at, "mappings", position)
@@ -133,6 +139,20 @@ def _direction_problems(flow: str, spec: FlowSpec, mappings: Mapping[str, Mappin
             key = "direction" if spec.direction is not None else "mappings"
             message = f"the flow runs {way.value}, but the mapping {name!r} has direction: {has.value}"
             yield Problem((*at, key), message, f"direction: {way.value} or both in the mapping")
+        elif spec.operations is not None:
+            yield from _operations_problems((*at, "operations"), spec.operations, way, mappings[name])
+
+
+def _operations_problems(at: Path, asked: Operations, way: Direction, mapping: MappingSpec) -> Iterator[Problem]:
+    """Yield where a flow permits what its mapping excludes.
+
+    The other direction goes by the mapping: it would take for its own what this flow brought, and write over it.
+    """
+    has = (mapping.to_books if way is Direction.TO_BOOKS else mapping.to_crm).operations
+    if not {*_PERMITS[asked]} <= {*_PERMITS[has]}:
+        narrower = [each.value for each in _PERMITS if {*_PERMITS[each]} <= {*_PERMITS[has]}]
+        message = f"is {asked.value}, but the mapping {mapping.mapping!r} permits {has.value} {way.value}"
+        yield Problem(at, message, f"{' or '.join(narrower)}, or more under `{way.value}` in the mapping")
 
 
 def _mapping_list(present: Collection[str]) -> str:

@@ -75,6 +75,8 @@ def _problems(model: type[BaseModel], data: Any, at: Path, error: ValidationErro
             path = (*path[: len(detail["loc"]) - 1], detail["loc"][-1])
         by_path.setdefault(path, []).append(detail)
     for path, details in by_path.items():
+        if details[0]["type"] == "too_short" and any(each[: len(path)] == path for each in by_path if each != path):
+            continue  # what stands in the list is wrong, and told
         yield _problem(model, data, at, path, details)
 
 

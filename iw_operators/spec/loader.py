@@ -8,23 +8,22 @@ company and files of other kinds are left alone.
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Collection, Iterator, Mapping
-from copy import copy
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from iw_operators.spec import checks, flows, sharing, twins
+from iw_operators.spec import checks, flows, salvage, sharing, twins
 from iw_operators.spec.catalogue import Catalogue
 from iw_operators.spec.catalogues import Library, library
 from iw_operators.spec.document import Document
 from iw_operators.spec.errors import Problem, SpecError, listing, suggest
-from iw_operators.spec.form import check, describe
+from iw_operators.spec.form import describe
 from iw_operators.spec.models import Company, FlowSpec, MappingSpec
 from iw_operators.spec.resolve import Surroundings, neutral_object, resolve
 from iw_operators.spec.resolved import CompanySpec, ResolvedFlow, ResolvedMapping
 
 COMPANY, FLOWS = "company.yaml", "flows.yaml"
+_OF_OVERLAPS = ("direction", "to_books", "to_crm")
 
 
 def load_all(root: Path, *, using: Library | None = None) -> tuple[dict[str, CompanySpec], list[SpecError]]:
@@ -80,20 +79,30 @@ def load_flow(
 
 @dataclass(slots=True)
 class _MappingFile:
-    """One mapping's file. `spec` is None where its form is wrong; `usable` is what is left without the wrong parts."""
+    """One mapping's file: what of it can be checked, and whether it can run, as far as its form goes."""
 
     document: Document
     name: str
-    spec: MappingSpec | None
-    usable: MappingSpec | None
-    ignored: Mapping[str, Collection[str]]
+    rest: salvage.Rest[MappingSpec]
+    runs: bool
 
 
 @dataclass(slots=True)
 class _Flows:
     document: Document | None = None
-    specs: dict[str, FlowSpec] = field(default_factory=dict)
-    ids: list[str] = field(default_factory=list)  # of all that are written, those with errors too
+    rests: dict[str, salvage.Rest[FlowSpec]] = field(default_factory=dict)
+    runs: set[str] = field(default_factory=set)
+    ids: list[str] | None = None  # of all that are written, those with errors too; None where they cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class _Company:
+    """A company whose systems are known. One that cannot run is there for its mappings and flows to be checked."""
+
+    company: Company
+    crm: Catalogue
+    books: Catalogue
+    runs: bool
 
 
 class _Folder:
@@ -102,6 +111,7 @@ class _Folder:
     def __init__(self, path: Path, using: Library, everybody: sharing.Companies, only: str | None = None) -> None:
         self.path, self.library, self.everybody, self.only = path, using, everybody, only
         self.errors: list[SpecError] = []
+        self.nameless = False  # there may be mappings whose names could not be read
 
     def load(self) -> CompanySpec | None:
         """Read and check everything; `errors` has what is wrong afterwards."""
@@ -113,38 +123,42 @@ class _Folder:
             self._say("", "is a link that leads out of the mappings' folder", "a folder")
             return None
         names = sorted(entry.name for entry in self.path.iterdir() if entry.is_file() and entry.name[0] != ".")
+        told: set[str] = set()
         for name in [name for name in names if not (self.path / name).resolve().is_relative_to(here)]:
             self._say(name, "is a link that leads out of the company's folder", "a file")
             names.remove(name)
+            told.add(name)
         for name in names:
             if name.endswith(".yml"):
                 self._say(name, "ends in .yml", suggestion=name.removesuffix(".yml") + ".yaml")
+                told.add(name.removesuffix(".yml") + ".yaml")
+        self.nameless = bool(told - {COMPANY, FLOWS})
         company = self._company() if COMPANY in names else None
-        if COMPANY not in names:
-            self._say(COMPANY, "is missing")
-        if FLOWS not in names:
-            self._say(FLOWS, "is missing")
+        for name in (COMPANY, FLOWS):
+            if name not in names and name not in told:
+                self._say(name, "is missing")
         flow_file = self._flow_file() if FLOWS in names else _Flows()
         files = self._mapping_files([n for n in names if n.endswith(".yaml") and n not in (COMPANY, FLOWS)])
         resolved: dict[str, ResolvedMapping] = {}
         made_of: dict[str, twins.Twin] = {}
         if company is not None:
-            usable = {name: file.usable for name, file in files.items() if file.usable is not None}
-            made_of = twins.twins(usable, company[1], company[2], flow_file.ids)
-            resolved = self._mappings(company, files, self._wanted(flow_file.specs, made_of))
-        made = self._flows(company[0] if company else None, flow_file, files, resolved)
-        if company is None:
+            usable = {name: file.rest.spec for name, file in files.items() if file.rest.spec is not None}
+            if flow_file.ids is not None:  # else one that is made would take the place of one that permits less
+                made_of = twins.twins(usable, company.crm, company.books, flow_file.ids)
+            resolved = self._mappings(company, files, self._wanted(flow_file, made_of))
+        made = self._flows(company.company if company else None, flow_file, files, resolved)
+        if company is None or not company.runs:
             return None
         if self.only is not None:
             made_of = {name: twin for name, twin in made_of.items() if name == self.only}
-        made |= dict(self._twins(company[0], made_of.values(), files, resolved))
-        return CompanySpec(company=company[0], mappings=resolved, flows=made)
+        made |= dict(self._twins(company.company, made_of.values(), files, resolved))
+        return CompanySpec(company=company.company, mappings=resolved, flows=made)
 
     def _say(self, name: str, message: str, expected: str = "", suggestion: str = "") -> None:
         file = (self.path / name).as_posix() if name else self.path.as_posix()
         self.errors.append(SpecError(file, 1, "", message, expected, suggestion))
 
-    def _add(self, document: Document, problems: Iterator[Problem] | Collection[Problem]) -> bool:
+    def _add(self, document: Document, problems: Iterable[Problem]) -> bool:
         before = len(self.errors)
         self.errors += [document.error(problem) for problem in problems]
         return len(self.errors) > before
@@ -154,16 +168,17 @@ class _Folder:
         self.errors += document.errors
         return document
 
-    def _company(self) -> tuple[Company, Catalogue, Catalogue] | None:
+    def _company(self) -> _Company | None:
         document = self._read(COMPANY)
-        if document.errors:
+        company, problems = salvage.form(Company, document, document.data)
+        rest = salvage.Rest(company) if company else salvage.company(document, problems)
+        bad = self._add(document, problems) or bool(document.errors)
+        if (company := rest.spec) is None:
             return None
-        company, problems = check(Company, document.data)
-        if company is None:
-            self._add(document, problems)
-            return None
-        bad = self._add(document, _company_problems(company, self.path.name))
-        bad = bad or self._add(document, sharing.problems(company, self.everybody))
+        bad |= self._add(document, rest.real(_company_problems(company, self.path.name)))
+        meant = company.model_copy(update={"company": self.path.name})
+        shared = sharing.problems(meant, self.everybody)
+        bad |= self._add(document, [each for each in shared if not rest.lacks(str(each.path[0]))])
         found: list[Catalogue] = []
         for role, endpoint in (("crm", company.crm), ("books", company.books)):
             known = self.library.systems()
@@ -179,7 +194,7 @@ class _Folder:
                 self._add(document, [Problem((role, "system"), message)])
             elif catalogue is not None:
                 found.append(catalogue)
-        return None if bad or len(found) < 2 else (company, found[0], found[1])
+        return _Company(company, found[0], found[1], runs=not bad) if len(found) == 2 else None
 
     def _flow_file(self) -> _Flows:
         document = self._read(FLOWS)
@@ -189,67 +204,78 @@ class _Folder:
         data = document.data
         if not isinstance(data, dict) or not isinstance(data.get("flows"), dict):
             group = data.get("flows") if isinstance(data, dict) else data
-            self._add(document, [Problem((), f"is {describe(group)}", "`flows:` with a flow's id and its keys below")])
+            problem = Problem((), f"is {describe(group)}", "`flows:` with a flow's id and its keys below")
+            self._add(document, [] if salvage.within(("flows",), document.unclear) else [problem])
             return result
         others = [key for key in data if key != "flows"]
         self._add(document, [Problem((key,), f"unknown key {key!r}", "flows") for key in others])
-        result.ids = [str(name) for name in data["flows"]]
+        if ("flows",) not in document.flawed:
+            result.ids = [str(name) for name in data["flows"]]
         for name, group in data["flows"].items():
-            spec, problems = check(FlowSpec, group, ("flows", name))
+            at = ("flows", name)
+            spec, problems = salvage.form(FlowSpec, document, group, at)
             bad = self._add(document, [*flows.name_problems(name), *problems])
-            twice = any(error.path == f"flows.{name}" for error in document.errors)
-            if spec is not None and not bad and not twice:
-                result.specs[name] = spec
+            result.rests[name] = salvage.Rest(spec, at=at) if spec else salvage.flow(document, group, at, problems)
+            if spec is not None and not bad and not any(salvage.within(path, [at]) for path in document.flawed):
+                result.runs.add(name)
         return result
 
-    def _wanted(self, specs: Mapping[str, FlowSpec], made_of: Mapping[str, twins.Twin]) -> Collection[str] | None:
+    def _wanted(self, flow_file: _Flows, made_of: Mapping[str, twins.Twin]) -> Collection[str] | None:
         if self.only is None:
             return None
         if self.only in made_of:
             return (made_of[self.only].mapping,)
-        return specs[self.only].mappings if self.only in specs else ()
+        rest = flow_file.rests.get(self.only)
+        return rest.spec.mappings if rest and rest.spec else ()
 
     def _mapping_files(self, names: Collection[str]) -> dict[str, _MappingFile]:
         files: dict[str, _MappingFile] = {}
         for name in names:
             document = self._read(name)
-            spec, problems = check(MappingSpec, document.data) if not document.errors else (None, [])
+            spec, problems = salvage.form(MappingSpec, document, document.data)
             self._add(document, problems)
-            usable, ignored = (spec, {}) if spec else _salvage(document.data, problems)
-            said = document.data.get("mapping") if isinstance(document.data, dict) else None
-            key = said if isinstance(said, str) else name.removesuffix(".yaml")
+            rest = salvage.Rest(spec) if spec else salvage.mapping(document, problems)
+            said = salvage.name(document)
+            self.nameless |= said is None
+            key = name if said is None else said
             if key in files:
                 first = Path(files[key].document.file).name
                 self._add(document, [Problem(("mapping",), f"the mapping {key!r} stands in {first} already")])
-                files[key].spec = None
+                files[key].runs = False
                 continue
-            files[key] = _MappingFile(document, key, spec, usable, ignored)
+            files[key] = _MappingFile(document, key, rest, runs=spec is not None and not document.errors)
         return files
 
     def _mappings(
         self,
-        company: tuple[Company, Catalogue, Catalogue],
+        company: _Company,
         files: Mapping[str, _MappingFile],
         wanted: Collection[str] | None,
     ) -> dict[str, ResolvedMapping]:
         broken: set[str] = set()
-        usable = {name: file.usable for name, file in files.items() if file.usable is not None}
-        for name, problem in checks.overlaps(usable):
+        usable = {name: file.rest.spec for name, file in files.items() if file.rest.spec is not None}
+        known = {name: spec for name, spec in usable.items() if not files[name].rest.lacks(*_OF_OVERLAPS)}
+        for name, problem in checks.overlaps(known):
             broken.add(name)
             self._add(files[name].document, [problem])
-        neutral = {name: neutral_object(spec, company[1], company[2]) for name, spec in usable.items()}
+        neutral = {name: neutral_object(spec, company.crm, company.books) for name, spec in usable.items()}
         around = Surroundings(
-            *company,
+            company.company,
+            company.crm,
+            company.books,
             neutral=self.library.neutral,
             neutral_of={name: about for name, about in neutral.items() if about is not None},
-            unclear=len(usable) < len(files) or None in neutral.values(),
+            unclear=self.nameless or len(usable) < len(files) or None in neutral.values(),
         )
         resolved: dict[str, ResolvedMapping] = {}
         todo = [name for name in usable if wanted is None or name in wanted]
         for name in todo:  # grows by the mappings that references go through, where not all are wanted anyway
-            mapping, problems = resolve(usable[name], around, files[name].ignored)
-            self._add(files[name].document, problems)
-            if mapping is not None and files[name].spec is not None and name not in broken:
+            rest = files[name].rest
+            tried = [resolve(spec, around, rest.ignored()) for spec in salvage.directions(rest)]
+            mapping, problems = tried[0]
+            problems = [each for each in problems if all(each in others for _, others in tried)]
+            self._add(files[name].document, rest.real(problems))
+            if mapping is not None and files[name].runs and name not in broken:
                 resolved[name] = mapping
                 todo += [needed for needed in mapping.depends if needed not in todo]
         depends = {name: mapping.depends for name, mapping in resolved.items()}
@@ -271,14 +297,19 @@ class _Folder:
         document = flow_file.document
         if document is None:
             return made
-        specs = {name: file.usable for name, file in files.items() if file.usable is not None}
+        rests = {name: file.rest for name, file in files.items()}
+        specs = {name: rest.spec for name, rest in rests.items() if rest.spec and not rest.lacks("direction")}
         depends = {name: mapping.depends for name, mapping in resolved.items()}
-        for name, spec in flow_file.specs.items():
-            bad = self._add(document, flows.problems(name, spec, specs, files))
-            bad |= self._add(document, flows.order_problems(name, spec, depends))
+        for name, rest in flow_file.rests.items():
+            if (spec := rest.spec) is None:
+                continue
+            known = {} if rest.lacks("direction") else specs
+            present = {*files, *spec.mappings} if self.nameless else files
+            found = (*flows.problems(name, spec, known, present), *flows.order_problems(name, spec, depends))
+            bad = self._add(document, rest.real(found))
             way = flows.direction(spec, specs)
             complete = all(mapping in resolved for mapping in spec.mappings)
-            if company is not None and not bad and complete and way is not None:
+            if company is not None and name in flow_file.runs and not bad and complete and way is not None:
                 made[name] = flows.resolve(company, name, spec, way, resolved, document.file)
         return made
 
@@ -312,27 +343,3 @@ def _company_problems(company: Company, folder: str) -> Iterator[Problem]:
     for at, time in (("from", sleep.from_), ("to", sleep.to)) if sleep is not None else ():
         if time.tzinfo is not None:
             yield Problem(("sleep_window", at), "has a zone of its own", "a time of day in the company's time zone")
-
-
-def _salvage(data: Any, problems: Collection[Problem]) -> tuple[MappingSpec | None, Mapping[str, Collection[str]]]:
-    """Return what is left of a mapping without the fields that are wrong in form, and with keys as they were meant.
-
-    It is looked at for further errors and never run.
-    """
-    if not isinstance(data, dict) or not problems:
-        return None, {}
-    ignored: dict[str, set[str]] = {"fields": set(), "lines": set()}
-    rest = {key: copy(value) if isinstance(value, dict) else value for key, value in data.items()}
-    for problem in problems:
-        path = problem.path
-        if len(path) >= 2 and path[0] in ignored and isinstance(rest.get(str(path[0])), dict):
-            ignored[str(path[0])].add(str(path[1]))
-            rest[str(path[0])].pop(path[1], None)
-        elif len(path) == 1 and problem.message.startswith("unknown key"):
-            value = rest.pop(str(path[0]), None)
-            if problem.suggestion and problem.suggestion not in rest:
-                rest[problem.suggestion] = value
-        else:
-            return None, {}
-    spec, _ = check(MappingSpec, rest)
-    return spec, ignored

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -20,6 +20,8 @@ CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_l
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", max_length=254)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)]
+
+LONGEST_WINDOW: Final = 3_660  # days
 
 
 class Direction(StrEnum):
@@ -147,7 +149,7 @@ class Company(Model):
     overlap_seconds: int = Field(default=60, ge=0, le=86_400)  # how far behind Query Starts a run looks again
     held_minutes: int = Field(default=60, ge=1, le=10_080)  # after which records that a person decides are looked at
     sweep_days: int = Field(default=7, ge=1, le=365)  # where a system tells of no deletions: how often they are sought
-    sweep_limit: int = Field(default=100, ge=1)  # more deletions than this in one sweep are held, whatever is stated
+    sweep_limit: int = Field(default=100, ge=1, le=1_000_000)  # a sweep that misses more holds all of them
     environment: Environment = Environment.DEVELOPMENT
     sleep_window: SleepWindow | None = None
     stop_scheduled: StopScheduled = StopScheduled.NEVER
@@ -262,7 +264,7 @@ class FieldSpec(Model):
     books: str | None = None
     owner: Owner | None = None
     type: FieldType | None = None
-    length: int | None = Field(default=None, ge=1)
+    length: int | None = Field(default=None, ge=1, le=1_000_000)
     to_books: str | None = None
     to_crm: str | None = None
     values: Mapping[str, str] = Field(default_factory=dict)
@@ -301,6 +303,11 @@ class FlowKind(StrEnum):
     def ranged(self) -> bool:
         """Whether each of its runs is about a range of dates."""
         return self in (FlowKind.DR, FlowKind.DRS)
+
+    @property
+    def backfilled(self) -> bool:
+        """Whether Airflow's backfill cuts a range of dates into runs of it, one a window."""
+        return self.ranged or self is FlowKind.F
 
     @property
     def binds(self) -> bool:
@@ -351,13 +358,21 @@ class FlowSpec(Model):
     kind: FlowKind | None = None
     description: str = ""
     interval_ms: int = Field(default=600_000, ge=10_000, le=3_600_000 * 24)
-    shift_ms: int = Field(default=0, ge=0)
-    deadline_minutes: int | None = Field(default=None, ge=1)
-    window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR, DRS: the length of one run's window
+    shift_ms: int = Field(default=0, ge=0, le=3_600_000 * 24)
+    deadline_minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 31)
+    window: str = Field(default="1d", pattern=r"^[1-9]\d*[hd]$")  # DR, DRS, F: of a backfill's run
     batch_size: int = Field(default=500, ge=1, le=2_000)
-    operations: Operations | None = None  # overrides the mapping's, for this flow alone
-    executions: int = Field(default=0, ge=0)  # scheduled: it pauses itself after so many runs; 0 is no limit
+    operations: Operations | None = None  # narrower than its mappings', for this flow alone
+    executions: int = Field(default=0, ge=0, le=1_000_000)  # scheduled: runs until it pauses itself; 0 is no limit
     run_at_start_up: bool = False  # scheduled: the first run comes at once when it is switched on
+
+    @field_validator("window")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        if len(value) > len("99999h") or int(value[:-1]) > LONGEST_WINDOW * (24 if value.endswith("h") else 1):
+            msg = f"is {value[:20]!r}, longer than ten years ({LONGEST_WINDOW}d)"
+            raise ValueError(msg)
+        return value
 
     @field_validator("mappings")
     @classmethod

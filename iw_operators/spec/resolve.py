@@ -57,7 +57,7 @@ def resolve(
 ) -> tuple[ResolvedMapping | None, list[Problem]]:
     """Resolve one mapping.
 
-    :param ignored: names under `fields` and `lines` whose own specs are already known to be wrong.
+    :param ignored: names under `fields`, `lines` and other keys whose own specs are already known to be wrong.
     :returns: the mapping and no problems, or None and all of them (none where only another mapping is to blame).
     """
     problems = list(_object_problems(spec, around))
@@ -168,8 +168,8 @@ class _Work:
 
     def _section(self, at: str, words: Mapping[str, NeutralField]) -> Section:
         scopes: dict[Side, Scope] = {
-            "crm": Scope((), lines=self.crm.lines is not None),
-            "books": Scope((), lines=self.books.lines is not None),
+            "crm": Scope(self.ignored.get(at, ()), lines=self.crm.lines is not None),
+            "books": Scope(self.ignored.get(at, ()), lines=self.books.lines is not None),
         }
         crm = End(self._label("crm"), self.crm.fields, self.crm.custom)
         books = End(self._label("books"), self.books.fields, self.books.custom)
@@ -184,7 +184,8 @@ class _Work:
             End(f"a line of {self._label('crm')}", crm.fields, self.crm.custom if crm.link else None),
             End(f"a line of {self._label('books')}", books.fields, self.books.custom if books.link else None),
         )
-        scopes = {"crm": Scope((), header=self._known("crm")), "books": Scope((), header=self._known("books"))}
+        own = self.ignored.get("lines", ())
+        scopes = {"crm": Scope(own, header=self._known("crm")), "books": Scope(own, header=self._known("books"))}
         return Section("lines", *ends, words, self.ways, scopes)  # type: ignore[arg-type]  # str keys are Sides here
 
     def _known(self, side: Side) -> set[str]:
@@ -260,6 +261,8 @@ class _Work:
             at, definition = ("check", key), self._crm_field(name)
             if self.line is None or not any(way[0] is Direction.TO_BOOKS for way in self.ways):
                 yield Problem(at, "is given, but no lines go to the books", "no `check`")
+            elif name in self.ignored.get("fields", ()):
+                continue
             elif definition is None:
                 message = f"{self._label('crm')} has no field {name!r} in this mapping"
                 expected = "a neutral field, or a word under `fields` that names a field of it"

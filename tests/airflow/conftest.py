@@ -128,6 +128,7 @@ class Memory:
     windows: list[Window] = field(default_factory=list)
     errors: dict[str, list[InterWeaveError]] = field(default_factory=dict)
     batch_size: int = 30
+    keys_last: dt.timedelta = dt.timedelta(hours=24)
     connected: bool = False
 
     def _fail(self, call: str) -> None:

@@ -85,6 +85,18 @@ def test_a_window_is_that_of_the_form_or_of_the_run(
     assert asked.window(make_flow("A", kind), form, interval, NOW, "manual") == expected
 
 
+@pytest.mark.parametrize("kind", [FlowKind.DR, FlowKind.DRS, FlowKind.F])
+def test_a_run_of_a_backfill_has_its_own_window(make_flow: Flows, kind: FlowKind) -> None:
+    """Each run of a backfill is about its data interval and nothing else, that of the whole history too."""
+    assert asked.window(make_flow("A", kind), {"start": None, "end": ""}, DAY, NOW, "backfill") == DAY
+
+
+def test_the_whole_history_is_one_run_unless_it_is_a_backfill(make_flow: Flows) -> None:
+    """However else a run of F is made, the data interval that Airflow gives it limits nothing."""
+    for run_type in ("manual", "operator_triggered"):
+        assert asked.window(make_flow("A", FlowKind.F), {}, DAY, NOW, run_type) == EMPTY
+
+
 @pytest.mark.parametrize(
     ("kind", "form", "run_type", "says"),
     [
@@ -94,6 +106,8 @@ def test_a_window_is_that_of_the_form_or_of_the_run(
         (FlowKind.F, {"start": "2026-02-02T00:00", "end": "2026-02-02T00:00"}, "manual", "not after its start"),
         (FlowKind.DR, {"start": "2026-04-01"}, "manual", "not after its start"),
         (FlowKind.DR, {"start": "2026-02-01"}, "backfill", "A backfill gives each of its runs its own dates"),
+        (FlowKind.F, {"start": "2026-02-01"}, "backfill", "A backfill gives each of its runs its own dates"),
+        (FlowKind.F, {}, "backfill", "no date range"),
         (FlowKind.DR, {"start": "yesterday"}, "manual", "yesterday"),
     ],
 )

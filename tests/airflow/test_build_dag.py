@@ -85,7 +85,7 @@ def test_report_runs_whatever_happened(make_flow: Flows) -> None:
 
 @pytest.mark.feature("R1", "R3")
 def test_schedule_follows_the_kind(make_flow: Flows) -> None:
-    """Scheduled flows have an interval, date ranges only a backfill, single records nothing."""
+    """Scheduled flows have an interval, date ranges and the whole history only a backfill, single records nothing."""
     scheduled = build_dag(make_flow(interval_ms=90_500, shift_ms=250))
     assert scheduled.timetable == IntervalTimetable(90_500, 250, at_once=False)
     at_once = build_dag(make_flow(interval_ms=90_500, run_at_start_up=True))
@@ -94,6 +94,8 @@ def test_schedule_follows_the_kind(make_flow: Flows) -> None:
     ranged = build_dag(make_flow("CRAcct2QBCustDR", FlowKind.DR, window="6h"))
     assert ranged.timetable == BackfillOnlyTimetable("6h", "America/New_York")
     assert run_types(ranged) == {"backfill", "manual"}
+    whole = build_dag(make_flow("CRAcct2QBCustF", FlowKind.F, window="30d"))
+    assert whole.timetable == BackfillOnlyTimetable("30d", "America/New_York")
     single = build_dag(make_flow("QBCust2CRAcctNF", FlowKind.NF))
     assert single.timetable.can_be_scheduled is False
     assert "scheduled" not in run_types(single)
@@ -119,7 +121,7 @@ def test_no_run_begins_while_the_company_sleeps(make_flow: Flows) -> None:
         (FlowKind.NFS, BY_HAND, {"names", "ids", "reprocess"}, {"utility"}),
         (FlowKind.DR, {"backfill", "manual"}, {"start", "end", "batch_size"}, {"utility", "bulk"}),
         (FlowKind.DRS, {"backfill", "manual"}, {"start", "end", "batch_size"}, {"utility", "bulk"}),
-        (FlowKind.F, BY_HAND, {"start", "end", "batch_size"}, {"utility", "bulk"}),
+        (FlowKind.F, {"backfill", *BY_HAND}, {"start", "end", "batch_size"}, {"utility", "bulk"}),
         (FlowKind.Q, BY_HAND, set(), set()),
     ],
 )
@@ -168,7 +170,7 @@ def test_each_kinds_page_says_when_how_and_what_then(make_flow: Flows, kind: Flo
     assert [other for other, page in pages.items() if use in page] == [kind]
     assert ("It never works beside" in text) is kind.utility
     assert ("goes on where it was" in text) is kind.bulk
-    assert ("airflow backfill create" in text) is (kind in (FlowKind.DR, FlowKind.DRS))
+    assert ("airflow backfill create" in text) is (kind in (FlowKind.DR, FlowKind.DRS, FlowKind.F))
 
 
 def test_a_scheduled_flows_page_says_when_it_runs(make_flow: Flows) -> None:
@@ -190,7 +192,7 @@ def test_every_dag_is_stored_and_read_back(make_flow: Flows, flow: str, kind: Fl
     again = DagSerialization.from_dict(first)
     assert again.dag_id == f"acme.{flow}"
     assert set(again.task_dict) == {"ready", "customers", "invoices", "report"}
-    assert again.timetable.periodic is (kind in (FlowKind.SCHEDULED, FlowKind.DR, FlowKind.DRS))
+    assert again.timetable.periodic is (kind in (FlowKind.SCHEDULED, FlowKind.DR, FlowKind.DRS, FlowKind.F))
     assert all(task.has_retry_policy for task in again.tasks)
 
 
@@ -240,6 +242,20 @@ def test_the_page_tells_an_operator_what_to_do(make_flow: Flows) -> None:
     assert "| 2 | `invoices` | Account | Customer | update only | name | 1 |" in text
     assert "airflow backfill create --dag-id acme.CRAcct2QBCustDR" in text
     assert "one run for each 7d (America/New_York)" in text
+
+
+@pytest.mark.feature("R3")
+def test_the_form_says_what_it_means_to_leave_a_date_out(make_flow: Flows) -> None:
+    """N goes without limits, a date range takes the run's own dates, F does either, by how it is run."""
+    said = {}
+    for kind in (FlowKind.N, FlowKind.DR, FlowKind.F):
+        text = build_dag(make_flow("CRAcct2QBCust", kind)).params.get_param("start").description or ""
+        said[kind] = text.partition("Where it is empty, ")[2]
+    assert said == {
+        FlowKind.N: "there is no limit.",
+        FlowKind.DR: "the run's own dates count.",
+        FlowKind.F: "there is no limit; a run of a backfill has its own dates.",
+    }
 
 
 def test_a_deadline_is_watched_from_the_start_of_the_run(make_flow: Flows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -189,9 +190,23 @@ class TestBackfill:
             ("2026-03-09 04:00:00+00:00", "2026-03-10 04:00:00+00:00"),
         ]
 
-    def test_two_backfills_of_a_flow_never_run_together(self, make_flow: Flows) -> None:
+    def test_the_whole_history_goes_by_windows_too(self, make_flow: Flows) -> None:
+        """A backfill of F is accepted; its windows are those of its spec, side by side, and hold the whole range."""
+        dag_id = store(make_flow("CRAcct2QBCustF", FlowKind.F, window="30d"))
+        first, last = dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2025, 12, 31, tzinfo=dt.UTC)
+        runs = self.backfill(dag_id, first, last)
+        edges = [(run.data_interval_start, run.data_interval_end) for run in runs]
+        assert len(runs) == 25
+        assert {str(run.run_type) for run in runs} == {"backfill"}
+        assert all(end == start for (_, end), (start, _) in itertools.pairwise(edges))
+        assert edges[0][0] is not None
+        assert edges[-1][1] is not None
+        assert edges[0][0] <= first < last < edges[-1][1]
+
+    @pytest.mark.parametrize("kind", [FlowKind.DR, FlowKind.F])
+    def test_two_backfills_of_a_flow_never_run_together(self, make_flow: Flows, kind: FlowKind) -> None:
         """Airflow refuses a second backfill while the first one is not done."""
-        dag_id = store(make_flow("CRAcct2QBCustDR", FlowKind.DR))
+        dag_id = store(make_flow(f"CRAcct2QBCust{kind.value}", kind))
         day = dt.datetime(2026, 3, 7, tzinfo=dt.UTC)
         self.backfill(dag_id, day, day)
         with pytest.raises(AlreadyRunningBackfill):
@@ -204,9 +219,10 @@ class TestBackfill:
         with pytest.raises(Exception, match="does not allow backfill"):
             self.backfill(dag_id, day, day)
 
-    def test_it_is_never_due_by_itself(self, make_flow: Flows) -> None:
-        """The scheduler has no next run for a flow of a date range."""
-        dag_id = store(make_flow("CRAcct2QBCustDR", FlowKind.DR))
+    @pytest.mark.parametrize("kind", [FlowKind.DR, FlowKind.F])
+    def test_it_is_never_due_by_itself(self, make_flow: Flows, kind: FlowKind) -> None:
+        """The scheduler has no next run for a flow of a date range, or of the whole history."""
+        dag_id = store(make_flow(f"CRAcct2QBCust{kind.value}", kind))
         with create_session() as session:
             dag = session.get_one(DagModel, dag_id)
             assert dag.next_dagrun is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from iw_operators.engine.model import Record
 from iw_operators.errors import ConnectionFailure, FixConfiguration, StopFlow
 from iw_operators.ledger.tables import run as run_table
 from iw_operators.operators.sync import SyncOperator
+from iw_operators.operators.turn import Keeper
 from iw_operators.sensors.ready import ReadySensor
 from iw_operators.spec.models import FlowKind
 from iw_operators.spec.resolved import ResolvedFlow
@@ -236,9 +238,10 @@ def test_dates_that_cannot_be_end_the_run_without_a_retry(world: World, make_flo
 
 
 @pytest.mark.feature("R3")
-def test_a_backfill_takes_no_dates_from_its_form(world: World, make_flow: Flows) -> None:
+@pytest.mark.parametrize("kind", [FlowKind.DR, FlowKind.F])
+def test_a_backfill_takes_no_dates_from_its_form(world: World, make_flow: Flows, kind: FlowKind) -> None:
     """Dates in a backfill's conf would be those of every run of it: they are refused."""
-    sensor = build_dag(make_flow("CRAcct2QBCustDR", FlowKind.DR)).get_task("ready")
+    sensor = build_dag(make_flow(f"CRAcct2QBCust{kind.value}", kind)).get_task("ready")
     assert isinstance(sensor, ReadySensor)
     context: Any = {
         "params": {"start": "2026-02-01"},
@@ -253,10 +256,10 @@ def test_a_backfill_takes_no_dates_from_its_form(world: World, make_flow: Flows)
 @pytest.mark.feature("R1")
 @pytest.mark.parametrize("kind", [FlowKind.N, FlowKind.F])
 def test_a_load_of_everything_reads_everything(world: World, make_flow: Flows, kind: FlowKind) -> None:
-    """N and F have no beginning, end when they began, and leave Query Starts alone."""
+    """N and F have no beginning, end when they began, and leave Query Starts alone; a run's own dates limit nothing."""
     flow = make_flow(f"CRAcct2QBCust{kind.value}", kind, mappings=("customers",))
     world.crm.add("a1", "Ångström")
-    assert world.run(flow).state == "success"
+    assert world.run(flow, logical_date=dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)).state == "success"
     (window,) = world.crm.windows
     assert (window.since, window.until) == (None, NOW + dt.timedelta(seconds=1))
     assert [r.values["name"] for r in world.books.records.values()] == ["Ångström"]
@@ -357,15 +360,58 @@ class Earlier:
         self.asked.append(state)
         return self if self.run_id else None
 
+    def xcom_push(self, key: str, value: object) -> None:
+        """Nobody asks for it."""
+
+
+def backfill_run(ti: Earlier, run_id: str = "backfill__later") -> Any:
+    """Return what a task of a backfill's run knows: the window of a day that has ended."""
+    return {
+        "ti": ti,
+        "run_id": run_id,
+        "params": {},
+        "dag_run": SimpleNamespace(run_type=DagRunType("backfill"), triggering_user_name=None),
+        "data_interval_start": NOW - dt.timedelta(days=2),
+        "data_interval_end": NOW - dt.timedelta(days=1),
+    }
+
 
 @pytest.mark.feature("R3")
-def test_windows_go_in_order(world: World, make_flow: Flows) -> None:
+@pytest.mark.parametrize("kind", [FlowKind.DR, FlowKind.DRS, FlowKind.F])
+def test_windows_go_in_order(world: World, make_flow: Flows, kind: FlowKind) -> None:
     """While an earlier window of the flow runs, a later one waits and touches nothing."""
-    sensor = build_dag(make_flow("CRAcct2QBCustDR", FlowKind.DR)).get_task("ready")
+    sensor = build_dag(make_flow(f"CRAcct2QBCust{kind.value}", kind)).get_task("ready")
     assert isinstance(sensor, ReadySensor)
     ti = Earlier("backfill__earlier")
-    assert not sensor.poke({"ti": ti})  # type: ignore[typeddict-item]  # the one key that is looked at
+    assert not sensor.poke(backfill_run(ti))
     assert ti.asked == ["running"]
     assert (sensor.mode, sensor.poke_interval) == ("reschedule", 10)
     with world.ledger.engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(run_table)) == 0
+
+
+@pytest.mark.feature("R3", "R4")
+def test_windows_of_the_whole_history_are_one_load_at_a_time(
+    world: World, make_flow: Flows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill's run of F waits for another one at work, then takes its turn and fixes its own window, not all."""
+    flow = make_flow("CRAcct2QBCustF", FlowKind.F, mappings=("customers",))
+    sensor = build_dag(flow).get_task("ready")
+    assert isinstance(sensor, ReadySensor)
+    later = backfill_run(Earlier(None))
+    monkeypatch.setattr(Keeper, "keep", lambda _: contextlib.nullcontext())
+    assert world.ledger.take_turn("acme", flow.flow, "backfill__earlier", "utility").taken
+    assert not sensor.poke(later)
+    assert [(each.dag_run_id, each.state) for each in world.ledger.turns("acme")] == [
+        ("backfill__earlier", "working"),
+        ("backfill__later", "waiting"),
+    ]
+    world.ledger.give_turn_back("acme", flow.flow, "backfill__earlier")
+    assert sensor.poke(later)
+    row = world.row()
+    assert (row.dag_run_id, row.since, row.until) == (
+        "backfill__later",
+        later["data_interval_start"],
+        later["data_interval_end"],
+    )
+    assert [each.dag_run_id for each in world.ledger.turns("acme")] == ["backfill__later"]

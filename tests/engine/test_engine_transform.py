@@ -366,7 +366,7 @@ def test_rejection_comes_before_waiting() -> None:
 
 @pytest.mark.feature("M8")
 def test_lookups_are_made_sure_of() -> None:
-    """A text of a list stays text; one that the list lacks is named before anything is sent."""
+    """A text of a list stays text; one that the list lacks is named before anything is sent, and waited for."""
     field = mapped("terms", books=field_def(lookup=TERMS))
     compiled = to_books(mapping((NAME, field)))
     prepared, wants = compiled.prepare([record("a", name="A", terms="Net 30")])
@@ -375,7 +375,7 @@ def test_lookups_are_made_sure_of() -> None:
     good = compiled.plan(prepared, Known(lookups={"terms": {"Net 30": "3"}}))[0]
     assert good.send["terms"] == "Net 30"
     bad = compiled.plan(prepared, Known())[0]
-    assert (bad.action, bad.code, bad.field) == (Action.REJECT, "iw.lookup_missing", "terms")
+    assert (bad.action, bad.code, bad.field, bad.awaits) == (Action.HOLD, "iw.lookup_missing", "terms", ())
     assert bad.why == f'terms is "Net 30", which {BOOKS} does not have in its list'
 
 

@@ -69,6 +69,7 @@ flows:
     shift_ms: 60000
     executions: 5
   QBCust2CRAcct: {mappings: [customers], direction: to_crm}
+  CRAcct2QBCustF: {mappings: [customers], direction: to_books, window: 30d}
 """
 
 

@@ -234,12 +234,23 @@ class TestSwitches:
                 {"start": "2026-03-01T00:00", "end": "2026-03-08T03:30:00", "batch_size": "250"},
                 {"start": "2026-03-01T05:00:00+00:00", "end": "2026-03-08T07:30:00+00:00", "batch_size": 250},
             ),
+            (
+                "DR",
+                {"start": "2026-11-01T01:30", "end": "2026-11-01T01:30"},
+                {"start": "2026-11-01T05:30:00+00:00", "end": "2026-11-01T06:30:00+00:00"},
+            ),
+            (
+                "DR",
+                {"start": "2026-03-08T02:30", "end": "2026-03-08T02:30"},
+                {"start": "2026-03-08T06:30:00+00:00", "end": "2026-03-08T07:30:00+00:00"},
+            ),
+            ("F", {}, {}),
         ],
     )
     def test_forms(
         self, people: People, metadata: Session, suffix: str, form: dict[str, str], conf: dict[str, Any]
     ) -> None:
-        """Names go as they are written, dates in the company's zone on both sides of a change of clocks."""
+        """Names go as they are written, dates in the company's zone; of an hour that clocks change, the whole."""
         answer = people.post("oper", f"/flow/{DAG_ID}{suffix}/run", form)
         assert answer.status_code == 303
         (given,) = self._runs(metadata, DAG_ID + suffix)
@@ -263,6 +274,13 @@ class TestSwitches:
         """A form that says nothing that can be done makes no run."""
         assert people.post("oper", f"/flow/{DAG_ID}{suffix}/run", form).status_code == 422
         assert self._runs(metadata, DAG_ID + suffix) == []
+
+    def test_the_whole_history_asks_for_no_dates(self, people: People) -> None:
+        """The page of F has a button that runs all of it, no form to fill in, and the window of a backfill's run."""
+        text = people.get("oper", f"/flow/{DAG_ID}F").text
+        assert f'formaction="/iwmgr/flow/{DAG_ID}F/run"' in text
+        assert 'name="start"' not in text
+        assert "<dt>Window of a backfill's run</dt><dd>30d</dd>" in text
 
     def test_a_range_the_wrong_way_round(self, people: People, metadata: Session) -> None:
         """It is told on the flow's page, and nothing runs."""
@@ -298,11 +316,22 @@ class TestQueryStarts:
         assert "2026-03-08 07:50:00" in page
         assert ledger.deeds("acme", subject=FLOW)[0].what == "query starts set"
 
-    def test_the_future_is_refused(self, people: People, ledger: Ledger) -> None:
-        """A Query Starts that lies ahead would leave changes out without a word."""
-        answer = people.post("ada", f"/flow/{DAG_ID}/query-starts", {"value": "2999-01-01T00:00"})
+    @pytest.mark.parametrize("ahead", [dt.timedelta(minutes=30), dt.timedelta(days=36_000)])
+    def test_the_future_is_refused(self, people: People, ledger: Ledger, ahead: dt.timedelta) -> None:
+        """A Query Starts that lies ahead, by little or much, would leave changes out without a word."""
+        value = (dt.datetime.now(dt.UTC) + ahead).isoformat()
+        answer = people.post("ada", f"/flow/{DAG_ID}/query-starts", {"value": value})
         assert "future" in people.browser("ada").get(answer.headers["location"]).text
         assert ledger.query_starts("acme", FLOW) is None
+
+    def test_what_a_run_has_left_is_told(self, people: People, ledger: Ledger) -> None:
+        """A run that was at work when somebody set it stands in the history, and has moved nothing."""
+        run = ledger.find_run("acme", FLOW, "scheduled__1") or seed(ledger)
+        ledger.query_starts_for("acme", FLOW, run)
+        people.post("ada", f"/flow/{DAG_ID}/query-starts", {"value": "2026-01-31T23:30:00"})
+        ledger.move_query_starts("acme", FLOW, STARTS, by="run scheduled__1", run_id=run)
+        history = people.get("view", f"/flow/{DAG_ID}").text.partition("History of Query Starts")[2]
+        assert re.search(rf"left as it was set meanwhile</td><td><a [^>]*run={run}\"", history)
 
     def test_utility_flows_have_none(self, people: People) -> None:
         """Only scheduled flows have Query Starts."""

@@ -171,12 +171,19 @@ class TestFailures:
             (ticket("A5", side="left"), 422),
             (ticket("A5", mapping="nothing"), 404),
             ('["customers", "crm"]', 422),
+            ("5", 422),
+            ("null", 422),
+            ('["customers", 5, "A5"]', 422),
+            ('["customers", ["crm"], "A5"]', 422),
+            ('["customers", "crm", "A5\\u0000"]', 422),
+            ('["customers", "crm", "A5\\ud800"]', 422),
         ],
     )
     def test_ticks_that_no_form_of_ours_has(self, seeded: People, record: str, status: int) -> None:
-        """What a tick cannot say is refused."""
-        answer = seeded.post("oper", "/c/acme/failures", {"record": [record], "do": "reprocess"})
-        assert answer.status_code == status
+        """What a tick cannot say is refused in words, whatever was to be done with it."""
+        for do in ("reprocess", "give up", "reopen"):
+            answer = seeded.post("oper", "/c/acme/failures", {"record": [record], "do": do, "why": "x"})
+            assert answer.status_code == status
 
     def test_nothing_ticked(self, seeded: People) -> None:
         """Without a tick nothing is done."""
@@ -195,8 +202,27 @@ class TestFailures:
         page = seeded.browser("oper").get(answer.headers["location"]).text
         assert "Corrected: 1 records" in page
         assert ledger.corrections("acme", "customers", "crm", ["A5"])["A5"].values["name"] == "Epsilon North"
-        assert len(self._runs(metadata)) == 1
+        assert self._runs(metadata) == [{"ids": ["A5"], "reprocess": True, "by": "oper"}]
         del crm
+
+    def test_what_can_go_is_reprocessed_beside_what_cannot(
+        self, seeded: People, metadata: Session, crm: FakeSystem
+    ) -> None:
+        """A record in which something else is still wrong keeps no other one; the page says what was started."""
+        crm.put("A6", name="Zeta", phone="9" * 60)
+        exported = seeded.get("oper", "/c/acme/failures/customers/crm.csv")
+        rows = {row["record id"]: row for row in csv.DictReader(io.StringIO(exported.content.decode("utf-8-sig")))}
+        rows["A6"]["name"] = "Zeta Two"
+        answer = self._import(seeded, [rows["A6"]])
+        assert "Nothing was started: none of them can go yet." in answer.text
+        assert self._runs(metadata) == []
+        rows["A5"]["name"] = "Epsilon North"
+        answer = self._import(seeded, list(rows.values()))
+        assert "Corrected: 2 records" in answer.text
+        assert "Some of them still cannot go" in answer.text
+        assert "phone" in answer.text
+        assert f"Reprocessing: {FLOW}NFS" in answer.text
+        assert self._runs(metadata) == [{"ids": ["A5"], "reprocess": True, "by": "oper"}]
 
     def test_a_wrong_file_changes_nothing(self, seeded: People, ledger: Ledger, crm: FakeSystem) -> None:
         """Everything that is wrong in a file is told with its line and column, and nothing of it is kept."""

@@ -53,10 +53,10 @@ CASES: dict[str, tuple[Changes, str]] = {
         flow("PCAcct2PBCust", "mappings: [items], executions: -1"),
         "flows.yaml:11: flows.PCAcct2PBCust.executions: is -1; expected at least 0",
     ),
-    "a window for the whole history": (
-        flow("PCAcct2PBCustF", "mappings: [items], window: 1d"),
-        "flows.yaml:11: flows.PCAcct2PBCustF.window: is for flows of the kinds DR and DRS; "
-        "expected no window, or an id that ends in DR or DRS",
+    "a window for new records": (
+        flow("PCAcct2PBCustN", "mappings: [items], window: 1d"),
+        "flows.yaml:11: flows.PCAcct2PBCustN.window: is for flows of the kinds DR, DRS and F; "
+        "expected no window, or an id that ends in DR, DRS or F",
     ),
     "a sleep window without length": (
         {
@@ -99,8 +99,8 @@ CASES: dict[str, tuple[Changes, str]] = {
     ),
     "a window for a scheduled flow": (
         flow("PCAcct2PBCust", "mappings: [items], window: 1d"),
-        "flows.yaml:11: flows.PCAcct2PBCust.window: is for flows of the kinds DR and DRS; "
-        "expected no window, or an id that ends in DR or DRS",
+        "flows.yaml:11: flows.PCAcct2PBCust.window: is for flows of the kinds DR, DRS and F; "
+        "expected no window, or an id that ends in DR, DRS or F",
     ),
     "an interval that is too short": (
         flow("PCAcct2PBCust", "mappings: [items], interval_ms: 500"),
@@ -137,6 +137,32 @@ CASES: dict[str, tuple[Changes, str]] = {
     "a direction that there is not": (
         flow("PCAcct2PBCust", "mappings: [customers], direction: both"),
         "flows.yaml:11: flows.PCAcct2PBCust.direction: is 'both'; expected one of to_books, to_crm",
+    ),
+    "more operations than the mapping permits": (
+        flow("PBInv2PCDeal", "mappings: [invoices], direction: to_crm, operations: create_and_update"),
+        "flows.yaml:11: flows.PBInv2PCDeal.operations: is create_and_update, but the mapping 'invoices' permits "
+        "update_only to_crm; expected update_only or none, or more under `to_crm` in the mapping",
+    ),
+    "other operations than the mapping permits": (
+        flow("PBInv2PCDealDR", "mappings: [invoices], direction: to_crm, operations: create_only"),
+        "flows.yaml:11: flows.PBInv2PCDealDR.operations: is create_only, but the mapping 'invoices' permits "
+        "update_only to_crm; expected update_only or none, or more under `to_crm` in the mapping",
+    ),
+    "a shift of more than a day": (
+        flow("PCAcct2PBCust", "mappings: [items], shift_ms: 86400001"),
+        "flows.yaml:11: flows.PCAcct2PBCust.shift_ms: is 86400001; expected at most 86400000",
+    ),
+    "a deadline of more than a month": (
+        flow("PCAcct2PBCust", "mappings: [items], deadline_minutes: 2000000000000"),
+        "flows.yaml:11: flows.PCAcct2PBCust.deadline_minutes: is 2000000000000; expected at most 44640",
+    ),
+    "a window of more than ten years": (
+        flow("PCAcct2PBCustDR", "mappings: [items], window: 9999999999d"),
+        "flows.yaml:11: flows.PCAcct2PBCustDR.window: is '9999999999d', longer than ten years (3660d)",
+    ),
+    "a window of more than ten years in hours": (
+        flow("PCAcct2PBCustDR", "mappings: [items], window: 87841h"),
+        "flows.yaml:11: flows.PCAcct2PBCustDR.window: is '87841h', longer than ten years (3660d)",
     ),
     "an order against the references": (
         flow("PCAcct2PBCust", "mappings: [invoices, customers], direction: to_books"),

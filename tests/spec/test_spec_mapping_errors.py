@@ -367,7 +367,9 @@ def test_all_errors_come_at_once(load: Load) -> None:
     assert heads == [
         "company.yaml:4 time_zone",
         "customers.yaml:9 fields.balance.ownr",
+        "customers.yaml:10 fields.phne",
         "flows.yaml:9 flows.PCProd2PBItemDR.mappings[0]",
+        "items.yaml:5 fields.incme_account",
     ]
 
 

@@ -78,6 +78,16 @@ def test_a_written_flow_takes_the_place_of_the_made_one(load: Load) -> None:
     assert "PCThing2PBItemDRS" in wrong.flows
 
 
+def test_every_flow_that_can_be_backfilled_has_a_window(load: Load) -> None:
+    """DR, DRS and F may say how long the window of each of a backfill's runs is."""
+    kinds = ("DR", "DRS", "F")
+    written = "".join(f"  PCThing2PBItem{kind}: {{mappings: [items], window: 30d}}\n" for kind in kinds)
+    spec, errors = load({"flows.yaml": DEMO["flows.yaml"] + written})
+    assert errors == []
+    assert spec is not None
+    assert {spec.flows[f"PCThing2PBItem{kind}"].spec.window for kind in kinds} == {"30d"}
+
+
 def test_two_mappings_of_the_same_objects_carry_their_names(load: Load) -> None:
     """Where two mappings would get the same id, both have the mapping's name in it; the other direction keeps its."""
     changes: dict[str, str | tuple[str, str] | None] = {
@@ -134,3 +144,11 @@ def test_short_names_are_those_of_the_catalogues() -> None:
     found = twins(specs, crm, books)
     assert {"CRAcct2QBCustN", "QBCust2CRAcctNFS", "CROpp2QBInvDRS", "QBInv2CROppQ"} <= set(found)
     assert len(found) == 2 * 2 * len(USUAL)
+
+
+@pytest.mark.parametrize("flows", [None, "flows: [", "flows: {}\nflows: {}\n", "flows: 5\n"])
+def test_none_are_made_while_it_cannot_be_read_which_are_written(load: Load, flows: str | None) -> None:
+    """One that is made must not stand in for one of the same id that permits less."""
+    spec, errors = load({"flows.yaml": flows})
+    assert errors
+    assert spec is None or not spec.flows

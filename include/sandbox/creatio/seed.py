@@ -107,15 +107,20 @@ def _stages(world: World) -> list[Row]:
     ]
 
 
+def _rate(rate: Decimal) -> Decimal:
+    """Return a rate as Creatio has it: units of the currency for one of the base."""
+    return (1 / rate).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
 def _currency(code: str, rate: Decimal) -> Row:
     name, number, symbol = _CURRENCY.get(code, (code, "", code))
-    row = _entry("Currency", code, Code=number, ShortName=code, Symbol=symbol, Rate=_units(rate, 4), Division=1)
+    row = _entry("Currency", code, Code=number, ShortName=code, Symbol=symbol, Rate=_units(_rate(rate), 4), Division=1)
     return {**row, "Name": name}
 
 
 def _currency_rate(code: str, rate: Decimal) -> Row:
     row = _base(list_id("CurrencyRate", code), _FOUNDED)
-    both = {"Rate": _units(rate, 4), "RateMantissa": _units(rate, 4)}
+    both = dict.fromkeys(("Rate", "RateMantissa"), _units(_rate(rate), 4))
     return {**row, "CurrencyId": list_id("Currency", code), "StartDate": ticks(_FOUNDED), **both}
 
 
@@ -298,7 +303,7 @@ def _opportunity_lines(world: World) -> Iterator[Row]:
 
 
 def _in_base_currency(deal: Opportunity, value: Decimal) -> int:
-    return _units(value * deal.exchange_rate, 2)
+    return _units(value / _rate(deal.exchange_rate), 2)
 
 
 def _sale(entity: str, deal: Opportunity) -> Row:
@@ -308,7 +313,7 @@ def _sale(entity: str, deal: Opportunity) -> Row:
         "ContactId": deal.contact_id,
         "OwnerId": SUPERVISOR,
         "CurrencyId": list_id("Currency", deal.currency),
-        "CurrencyRate": _units(deal.exchange_rate, 4),
+        "CurrencyRate": _units(_rate(deal.exchange_rate), 4),
         "Amount": _units(deal.amount, 2),
         "PrimaryAmount": _in_base_currency(deal, deal.amount),
         "OpportunityId": deal.id,

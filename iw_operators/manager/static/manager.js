@@ -152,6 +152,13 @@
     } catch { /* another origin is around us: the link does what links do */ }
   });
 
+  /* ---- Enter in a field says nothing about which of several buttons is meant ---- */
+  document.addEventListener("keydown", (event) => {
+    const form = event.key === "Enter" && event.target.matches("input") && event.target.form;
+    if (!form || form.method !== "post") return;
+    if ([...form.elements].filter((each) => each.type === "submit").length > 1) event.preventDefault();
+  });
+
   /* ---- what cannot be taken back is asked once more; a form is sent once ---- */
   document.addEventListener("submit", (event) => {
     const button = event.submitter;

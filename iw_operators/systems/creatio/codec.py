@@ -11,7 +11,7 @@ import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from iw_operators.engine.model import Line, Record, Scalar, Value
@@ -68,9 +68,23 @@ def decode(value: Any, field: FieldDef, zone: dt.tzinfo = dt.UTC) -> Scalar:
         if kind is FieldType.DATE:
             moment = parse_stamp(value if "T" in value else f"{value}T00:00:00Z")
             return (moment if moment.time() == dt.time() else moment.astimezone(zone)).date()
-    except (ValueError, TypeError, InvalidOperation, AttributeError):
+    except (ValueError, TypeError, ArithmeticError, AttributeError):
         pass
     raise _wrong_type(field.native, kind)
+
+
+def shown(value: Any, field: FieldDef, zone: dt.tzinfo = dt.UTC) -> Scalar:
+    """Return a native value as `decode` does, but as it stands where it is text or a number of another type.
+
+    That is what one record holds, in a column of text for one, and the engine refuses that record by name.
+    FixConfiguration where something else stands there: the column is no such column.
+    """
+    try:
+        return decode(value, field, zone)
+    except FixConfiguration:
+        if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+            raise
+        return str(value)
 
 
 def _moment(stamp: str, column: str) -> dt.datetime | None:
@@ -157,7 +171,7 @@ class Reader:
         return Record(
             id=str(row[KEY]).lower(),
             values={
-                name: decode(dig(row, path_of(field.native)), field, self.zone) for name, field in view.fields.items()
+                name: shown(dig(row, path_of(field.native)), field, self.zone) for name, field in view.fields.items()
             },
             version=f"{version}+{touched}" if touched else version,
             modified=_moment(stamp, view.definition.modified),
@@ -170,7 +184,7 @@ class Reader:
     def line(self, row: Mapping[str, Any]) -> Line:
         """Return the typed values of one line."""
         return {
-            name: decode(dig(row, path_of(field.native)), field, self.zone) for name, field in self.view.lines.items()
+            name: shown(dig(row, path_of(field.native)), field, self.zone) for name, field in self.view.lines.items()
         }
 
     @property

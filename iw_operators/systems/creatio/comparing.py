@@ -20,6 +20,8 @@ def same(sent: Value, held: Value, field: FieldDef) -> bool:
     if isinstance(sent, dt.datetime) and isinstance(held, dt.datetime):
         return abs(sent - held) < SAME_MOMENT
     if field.type in (FieldType.DECIMAL, FieldType.MONEY, FieldType.INTEGER):
+        if isinstance(held, str):  # a column of text, that the mapping takes for one of numbers
+            return False
         return _rounded(sent, field) == _rounded(held, field)
     if field.lookup is not None or field.type is FieldType.REF:
         return str(sent).strip().casefold() == str(held).strip().casefold()

@@ -181,15 +181,25 @@ def _address_lines(address: Native) -> str | None:
 def typed(value: Any, field: FieldDef) -> Scalar:
     """Return a native value as its neutral type; empty text is None.
 
-    ValueError when the service's value is not of the type that the catalogue says.
+    Text and numbers that are not of the type stay text: that is what one record holds, in a custom field for one, and
+    the engine refuses that record by name. ValueError where something else stands there: the field is no such field.
     """
     if value is None or value == "":
         return None
+    try:
+        return _typed(value, field)
+    except (ValueError, ArithmeticError):
+        if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+            raise
+        return str(value)
+
+
+def _typed(value: Any, field: FieldDef) -> Scalar:
     match field.type:
         case FieldType.MONEY | FieldType.DECIMAL:
             return _decimal(value)
         case FieldType.INTEGER:
-            return int(value)
+            return _integer(value)
         case FieldType.BOOLEAN:
             return _boolean(value)
         case FieldType.DATE:
@@ -201,6 +211,14 @@ def typed(value: Any, field: FieldDef) -> Scalar:
         case _:
             msg = f"{field.native} is no text"
             raise ValueError(msg)
+
+
+def _integer(value: Any) -> int:
+    number = _decimal(value)
+    if number != number.to_integral_value():
+        msg = f"{value!r} is not a whole number"
+        raise ValueError(msg)
+    return int(number)
 
 
 def _boolean(value: Any) -> bool:
