@@ -49,7 +49,8 @@ async def note_missed(
     """Log a missed deadline and mail it; Airflow itself lists it. Runs in the triggerer.
 
     A run that ended in failure before its deadline counts as missed for Airflow; it has its own report, so nothing is
-    said about it here. Mails that cannot be made are told in the log.
+    said about it here. No mail is made of a run that was skipped, or stopped by somebody, which Airflow may hold to be
+    running still, and none in a maintenance. Mails that cannot be made are told in the log.
 
     :param company: the company's settings as `told_of` gives them; None for one that wants no mails.
     """
@@ -77,6 +78,9 @@ def _mail(company: Company, flow: str, minutes: int, run: Mapping[str, Any], due
     dag_run_id = str(run.get("dag_run_id", ""))
     with ledger_of_run(company.company) as ledger:
         number = ledger.find_run(company.company, flow, dag_run_id)
+        # Why a run ended is known of runs that failed, were skipped or stopped, and of no other.
+        if ledger.maintenance(company.company) or (number is not None and ledger.error(number)):
+            return
         where = place(company.company, flow, dag_run_id, number)
         event = DeadlineMissed(where, minutes, when, str(run.get("state") or "unknown"))
         ledger.queue_mails(company.company, compose(event, company, settings.templates_folder()))

@@ -4,7 +4,8 @@ Runs in the transaction of the scheduler (or of the API server, where somebody s
 nothing itself. Nothing here raises, and nothing here asks the ledger: the scheduler waits for nobody.
 
 A task cannot switch flows off. What wants that leaves word as an XCom of its run's last task, and it is done when the
-run has ended. The policy of a company stands in the tags of its DAGs, for runs whose last task never came to it.
+run has ended. The policy of a company stands in the tags of its DAGs, for runs whose last task never came to it; the
+triggerer is then asked to tell people. Which flows a policy has stopped is in Airflow's audit log.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TAG: Final = "interweave"
+YIELDED: Final = "iw.yielded"  # code of a task that was stopped by somebody
 SCHEDULED: Final = "scheduled"  # tag of flows that run by themselves
 MAINTENANCE: Final = "single-user maintenance"  # tag of a DAG that is no flow: a company's maintenance
 DAILY_REPORT: Final = "daily report"  # tag of another one
@@ -39,6 +41,9 @@ STOP_TAGS: Final[Mapping[str, StopScheduled]] = {
 BEGIN: Final = "begin"  # a maintenance's first
 SWITCHES: Final = {xcoms.PAUSE: True, xcoms.UNPAUSE: False}
 PAUSED: Final = "iw_paused"  # conf of a maintenance's run: the flows that were switched on when it began
+BY_HAND: Final = "manually"  # in what Airflow says of a run whose state somebody has set
+POLICY: Final = "policy"  # in the audit log's extra: a company's policy has done it, no person
+SWITCHED: Final = ("paused", "unpaused", "patch_dag", "cli_dag_pause", "cli_dag_unpause")  # events of the audit log
 
 
 def stop_tags(company: Company) -> list[str]:
@@ -59,9 +64,12 @@ def on_dag_run_success(dag_run: DagRun) -> None:
 
 
 @hookimpl
-def on_dag_run_failed(dag_run: DagRun) -> None:
-    """The same; and where the run never came to its last task, do what the company's policy says."""
-    _quietly(_end, dag_run, failed=True)
+def on_dag_run_failed(dag_run: DagRun, msg: str) -> None:
+    """The same; and where the run never came to its last task, do what the company's policy says.
+
+    Not where somebody has set the run to failed, and no task of it has failed by itself.
+    """
+    _quietly(_end, dag_run, failed=True, by_hand=BY_HAND in msg)
 
 
 def _quietly(work: Any, dag_run: DagRun, **more: Any) -> None:
@@ -80,13 +88,28 @@ def _quietly(work: Any, dag_run: DagRun, **more: Any) -> None:
 def _begin(dag_run: DagRun, dag: Any, session: Session) -> None:
     if made := make_missing({task.pool for task in dag.tasks if task.pool.startswith(PREFIX)}, session):
         log.info("pool made", pools=made, dag_id=dag_run.dag_id)
-    if MAINTENANCE in dag.tags:
+    if MAINTENANCE in dag.tags and not _has_begun(session, dag_run):
         on = _switch(session, flows_of(session, company_of(dag_run.dag_id)), paused=True, why="maintenance")
         conf: dict[str, Any] = dag_run.conf or {}
         dag_run.conf = {**conf, PAUSED: sorted({*conf.get(PAUSED, ()), *on})}
 
 
-def _end(dag_run: DagRun, dag: Any, session: Session, *, failed: bool = False) -> None:
+def _has_begun(session: Session, dag_run: DagRun) -> bool:
+    """Return whether a maintenance's run has begun it already, and goes on because a later task was cleared.
+
+    It may have been ended elsewhere since: what is switched off then, nobody switches on again.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    state = select(TaskInstance.state).where(
+        TaskInstance.dag_id == dag_run.dag_id, TaskInstance.run_id == dag_run.run_id, TaskInstance.task_id == BEGIN
+    )
+    return session.scalar(state) == TaskInstanceState.SUCCESS
+
+
+def _end(dag_run: DagRun, dag: Any, session: Session, *, failed: bool = False, by_hand: bool = False) -> None:
     company = company_of(dag_run.dag_id)
     said = _said(dag_run, session)
     why = next((each for (_, key), each in said.items() if key in (xcoms.SKIPPED, xcoms.STOPPED)), None)
@@ -96,22 +119,56 @@ def _end(dag_run: DagRun, dag: Any, session: Session, *, failed: bool = False) -
         if key in SWITCHES and isinstance(asked, Mapping):
             # A task can ask for flows of its own company alone (law 8).
             wanted = {str(each) for each in asked.get("dags") or ()} & set(flows_of(session, company))
-            wanted |= set(flows_of(session, company, SCHEDULED) if asked.get("all") == SCHEDULED else ())
-            _switch(session, wanted, paused=SWITCHES[key], why=str(asked.get("why", "")))
+            everyone = asked.get("all") == SCHEDULED
+            wanted |= set(flows_of(session, company, SCHEDULED) if everyone else ())
+            _switch(session, wanted, paused=SWITCHES[key], why=str(asked.get("why", "")), policy=everyone)
     if MAINTENANCE in dag.tags:
         if failed and (BEGIN, xcoms.STATE) not in said:
             on = set((dag_run.conf or {}).get(PAUSED, ())) & set(flows_of(session, company))
             _switch(session, on, paused=False, why="the maintenance could not begin")
-    elif failed and (xcoms.REPORT, xcoms.STATE) not in said:
+    elif failed and (xcoms.REPORT, xcoms.STATE) not in said and not (by_hand and _well(dag_run, session, said)):
         policies = {STOP_TAGS[tag] for tag in dag.tags if tag in STOP_TAGS}
         unreachable = (xcoms.READY, xcoms.UNREACHABLE) in said
         if StopScheduled.AFTER_ANY_ERROR in policies or (policies and unreachable):
             why = f"A run of {dag_run.dag_id} has failed before it could report."
-            _switch(session, flows_of(session, company, SCHEDULED), paused=True, why=why)
+            if stopped := _switch(session, flows_of(session, company, SCHEDULED), paused=True, why=why, policy=True):
+                _tell(session, dag_run, why, stopped)
 
 
-def _switch(session: Session, dag_ids: Collection[str], *, paused: bool, why: str) -> list[str]:
-    changed = switch(session, dag_ids, paused=paused, why=why)
+def _well(dag_run: DagRun, session: Session, said: Mapping[tuple[str, str], Any]) -> bool:
+    """Return whether no task of a run has failed by itself: those at work fail with the run when somebody sets it so,
+    and one that was stopped has failed because somebody wanted that."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    from iw_operators.retry import ERROR_KEY
+
+    tasks = select(TaskInstance.task_id).where(
+        TaskInstance.dag_id == dag_run.dag_id,
+        TaskInstance.run_id == dag_run.run_id,
+        TaskInstance.state == TaskInstanceState.FAILED,
+    )
+    errors = [said.get((task, ERROR_KEY)) for task in session.scalars(tasks)]
+    return all(error is None or (isinstance(error, Mapping) and error.get("code") == YIELDED) for error in errors)
+
+
+def _tell(session: Session, dag_run: DagRun, why: str, stopped: Collection[str]) -> None:
+    """Have the triggerer tell people that a policy has stopped flows, when this transaction has been committed."""
+    from airflow.models.callback import TriggererCallback
+    from airflow.sdk.definitions.callback import AsyncCallback
+
+    from iw_operators.notify.stopping import note_stopped
+
+    company, _, flow = dag_run.dag_id.partition(".")
+    told = {"company": company, "flow": flow, "dag_run_id": dag_run.run_id, "why": why, "stopped": list(stopped)}
+    callback = TriggererCallback(AsyncCallback(note_stopped, kwargs=told))
+    callback.queue(session=session)
+    session.add(callback)
+
+
+def _switch(session: Session, dag_ids: Collection[str], *, paused: bool, why: str, policy: bool = False) -> list[str]:
+    changed = switch(session, dag_ids, paused=paused, why=why, policy=policy)
     if changed:
         log.info("flows switched off" if paused else "flows switched on", dags=changed, why=why)
     return changed
@@ -153,10 +210,20 @@ def flows_of(session: Session, company: str, tag: str | None = None) -> list[str
     return list(session.scalars(query.order_by(DagModel.dag_id)))
 
 
-def switch(session: Session, dag_ids: Collection[str], *, paused: bool, why: str, by: str = "InterWeave") -> list[str]:
+def switch(
+    session: Session,
+    dag_ids: Collection[str],
+    *,
+    paused: bool,
+    why: str,
+    by: str = "InterWeave",
+    policy: bool = False,
+) -> list[str]:
     """Switch flows off or on, in the caller's transaction; return those that were not so already.
 
     Each is in Airflow's audit log, as Airflow's own switch is.
+
+    :param policy: a company's policy does it (`stopped_by_policy`).
     """
     import json
 
@@ -170,6 +237,20 @@ def switch(session: Session, dag_ids: Collection[str], *, paused: bool, why: str
         session.execute(update(DagModel).where(DagModel.dag_id.in_(changed)).values(is_paused=paused))
         event = "paused" if paused else "unpaused"
         for dag_id in changed:
-            extra = json.dumps({"is_paused": paused, "why": why})
+            extra = json.dumps({"is_paused": paused, "why": why, **({POLICY: True} if policy else {})})
             session.add(Log(event, owner=by, owner_display_name=by, dag_id=dag_id, extra=extra))
     return changed
+
+
+def stopped_by_policy(session: Session, company: str) -> list[str]:
+    """Return the flows of a company that its policy has switched off, and that nobody has switched on or off since."""
+    import json
+
+    from airflow.models.dag import DagModel
+    from airflow.models.log import Log
+    from sqlalchemy import func, select
+
+    off = select(DagModel.dag_id).where(DagModel.dag_id.in_(flows_of(session, company)), DagModel.is_paused.is_(True))
+    last = select(func.max(Log.id)).where(Log.dag_id.in_(off), Log.event.in_(SWITCHED)).group_by(Log.dag_id)
+    rows = session.execute(select(Log.dag_id, Log.event, Log.extra).where(Log.id.in_(last)).order_by(Log.dag_id))
+    return [row.dag_id for row in rows if row.event == "paused" and json.loads(row.extra or "{}").get(POLICY)]

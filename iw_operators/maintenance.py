@@ -11,15 +11,20 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from iw_operators.errors import FixConfiguration
 from iw_operators.listener import flows_of, switch
 from iw_operators.pools import pool_name
+from iw_operators.spec.flows import MAINTENANCE_FLOW
 from iw_operators.standing import Held, Work, standing
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from iw_operators.ledger.store import Ledger
+
+log = structlog.get_logger(__name__)
 
 SAFE: Final = "safe: nothing is connected"
 IN_MAINTENANCE: Final = "iw.maintenance"
@@ -110,6 +115,8 @@ def end_maintenance(
 ) -> MaintenanceState:
     """End a company's maintenance: check both connections, then start exactly the flows that it had switched off.
 
+    A run of `<company>.Maintenance` that waits for an answer is answered with it, and so makes room for another one.
+
     :param check: what is checked first, given the ledger and the company; `check_connections` when it is None.
     :raises InterWeaveError: a system cannot be reached or signed in to; the maintenance goes on.
     :raises FixConfiguration: `iw.no_maintenance` there is none.
@@ -121,8 +128,43 @@ def end_maintenance(
     (check or check_connections)(ledger, company)
     switch(session, set(found.flows) & set(flows_of(session, company)), paused=False, why="end of maintenance", by=by)
     session.flush()
-    ledger.end_maintenance(company, by)
+    ledger.end_maintenance(company, by, number=found.id)
+    _answer(session, company, by)
     return maintenance_state(session, ledger, company)
+
+
+def _answer(session: Session, company: str, by: str) -> None:
+    """Answer the run of the company's maintenance DAG that waits: its maintenance is over, and it would wait for ever.
+
+    What goes wrong here is logged: the maintenance has ended.
+    """
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import handle_event_submit
+    from airflow.triggers.base import TriggerEvent
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    waiting = (
+        select(TaskInstance)
+        .where(
+            TaskInstance.dag_id == f"{company}.{MAINTENANCE_FLOW}",
+            TaskInstance.state == TaskInstanceState.AWAITING_INPUT,
+        )
+        .with_for_update(of=TaskInstance)
+    )
+    try:
+        with session.begin_nested():
+            for task in session.scalars(waiting):
+                if (asked := session.get(HITLDetail, task.id)) is None or asked.response_received:
+                    continue
+                asked.responded_by = {"id": by, "name": by}
+                asked.responded_at = dt.datetime.now(dt.UTC)
+                asked.chosen_options = list(asked.options)[:1]
+                event = TriggerEvent(asked.as_resume_event_payload())  # type: ignore[no-untyped-call]  # Airflow's own
+                handle_event_submit(event, task_instance=task, session=session)
+    except Exception:
+        log.exception("the run that waits could not be answered", company=company)
 
 
 def check_connections(ledger: Ledger, company: str) -> None:

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Param
 
 from iw_operators import site
 from iw_operators.listener import BEGIN, MAINTENANCE, TAG
-from iw_operators.operators.maintain import WHY, BeginMaintenance, EndMaintenance, SafeSensor
+from iw_operators.operators.maintain import ALONE, WHY, BeginMaintenance, EndMaintenance, SafeSensor
 from iw_operators.pools import pool_name
 from iw_operators.retry import retry_defaults
 from iw_operators.spec.flows import MAINTENANCE_FLOW
@@ -26,12 +26,14 @@ Trigger this DAG before somebody works alone in one of the two systems: a compan
 a changed password.
 
 1. All flows of {company} are switched off; what is at work ends its page. No run begins work from here on.
-2. `safe` is done when nothing is connected any more; its log says what still is.
+2. `safe` is done when no flow is connected any more; its log says what still is, and what it cannot know while specs
+   have errors. DAGs that people have written by hand it does not see: the page names those in the company's pool.
 3. `work_alone` waits for you, as long as it takes. Answer it (**Required actions**) when the work is done.
 4. `end` signs in to both systems. Only when that works, exactly the flows that were switched on are started again;
    otherwise correct the cause and clear `end`.
 
-The same is on the Integration Manager page, and `airflow iw maintenance begin {company}`.
+The same is on the Integration Manager page, and `airflow iw maintenance begin {company}`. Where it is ended there, this
+run ends by itself and changes nothing.
 """
 
 
@@ -49,7 +51,7 @@ def maintenances_of(flows: Iterable[ResolvedFlow], root: Path, dag_id: str | Non
 
 def build_maintenance(company: Company) -> DAG:
     """Return the DAG. It is switched on from the beginning: it is needed in a hurry."""
-    from airflow.providers.standard.operators.hitl import HITLOperator  # what reads this module's names does not wait
+    from iw_operators.operators.alone import AloneOperator  # what reads this module's names does not wait
 
     name = company.company
     why = Param("", type="string", maxLength=200, title="Why", description="Shown to everybody who meets it.")
@@ -74,14 +76,7 @@ def build_maintenance(company: Company) -> DAG:
     )
     begin = BeginMaintenance(task_id=BEGIN, company=company, dag=dag)
     safe = SafeSensor(task_id="safe", company=company, dag=dag)
-    alone = HITLOperator(
-        task_id="work_alone",
-        subject=f"{name} is safe to work in: nothing is connected",
-        body=f"Answer when the work is done. Both connections are then checked, and the flows of {name} that were "
-        "switched on are started again.",
-        options=["The maintenance is over"],
-        dag=dag,
-    )
+    alone = AloneOperator(task_id=ALONE, company=company, dag=dag)
     end = EndMaintenance(task_id="end", company=company, dag=dag)
     begin.set_downstream(safe)
     safe.set_downstream(alone)

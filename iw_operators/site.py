@@ -7,6 +7,7 @@ no task is there to notice it. A deadline a run does, in the triggerer.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,9 +70,17 @@ def _note(company: Company, flow: str, dag_run_id: str) -> None:
     from iw_operators.operators.runtime import ledger_of_run
 
     with ledger_of_run(company.company) as ledger:
-        if not has_begun(ledger, company.company, flow, dag_run_id):
+        if not rests(ledger, company) and not has_begun(ledger, company.company, flow, dag_run_id):
             log.warning("worker away", company=company.company, flow=flow, run_id=dag_run_id)
             begin_alarm(ledger, company, flow, dag_run_id)
+
+
+def rests(ledger: Ledger, company: Company) -> bool:
+    """Tell whether no run of the company begins now: in a maintenance and in the sleep window `ready` looks and waits,
+    and leaves no trace of it."""
+    from iw_operators.sleep import sleeping
+
+    return ledger.maintenance(company.company) is not None or sleeping(company, dt.datetime.now(dt.UTC)) is not None
 
 
 def has_begun(ledger: Ledger, company: str, flow: str, dag_run_id: str) -> bool:

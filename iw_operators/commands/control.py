@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 
 
 def start(args: Any) -> None:
-    """Switch flows on: those that are named, or all scheduled flows of the company."""
+    """Switch flows on: those that are named, those that the company's policy has stopped, or all scheduled ones."""
     from iw_operators import control
+    from iw_operators.listener import stopped_by_policy
 
+    if args.stopped and args.flows:
+        raise SystemExit("Name flows, or say --stopped: not both.")
     with opened_airflow() as (session, ledger):
-        for dag_id in _wanted(session, args.company, args.flows, "scheduled"):
+        wanted = _wanted(session, args.company, args.flows, "scheduled")
+        if args.stopped:
+            wanted = stopped_by_policy(session, args.company)
+            if not wanted:
+                say(f"{args.company}: no flow has been stopped by stop_scheduled.")
+        for dag_id in wanted:
             control.start(session, ledger, dag_id, user())
             say(f"{dag_id}: started")
 

@@ -59,7 +59,10 @@ def headline(event: Event, zone: str) -> tuple[str, str]:
         case Recovered():
             return f"{event.run.flow} works again", "recovered"
         case Stopped():
-            return "flows have stopped themselves", "stopped"
+            return (
+                f"{event.run.flow} has stopped itself" if event.counter else "flows have stopped themselves",
+                "stopped",
+            )
         case DeadlineMissed():
             return f"{event.run.flow} is not done within {event.minutes} minute{_s(event.minutes)}", "deadline_missed"
         case DailyReport():
@@ -100,7 +103,7 @@ def key(event: Event) -> str:
         case Recovered():
             return f"flow:{event.run.flow}:{event.began_at.isoformat()}:recovered"
         case Stopped():
-            return f"run:{event.run.flow}:{event.run.dag_run_id}:stopped"
+            return f"run:{event.run.flow}:{event.run.dag_run_id}:{'counter' if event.counter else 'stopped'}"
         case DeadlineMissed():
             return f"run:{event.run.flow}:{event.run.dag_run_id}:deadline:{event.minutes}"
         case DailyReport():

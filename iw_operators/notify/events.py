@@ -74,7 +74,10 @@ class ConnectionBack:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A run failed, or records of it did. `number`: of records that failed, of which `records` are the first."""
+    """A run failed, or records of it did. `number`: of records that failed, of which `records` are the first.
+
+    `lasting`: the flow runs by itself, and goes on failing until somebody has mended the cause.
+    """
 
     kind: ClassVar[Kind] = Kind.ERROR
     run: RunPlace
@@ -83,6 +86,7 @@ class Trouble:
     records: tuple[FailedRecord, ...] = ()
     number: int = 0
     stopped: tuple[str, ...] = ()
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,14 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Flows have paused themselves, by the company's policy or because their counter was reached."""
+    """Flows have paused themselves, by the company's policy or (`counter`) because their counter was reached."""
 
     kind: ClassVar[Kind] = Kind.STOPPED
     run: RunPlace
     at: dt.datetime
     why: str
     stopped: tuple[str, ...]
+    counter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +28,10 @@ from iw_operators.notify.events import (
 )
 from iw_operators.notify.outbox import flush
 from iw_operators.notify.routing import told
+from iw_operators.notify.stopping import STOPPED
+from iw_operators.operators.turn import is_paused
 from iw_operators.retry import ERROR_KEY
+from iw_operators.spec.loader import load_company
 from iw_operators.spec.models import FlowKind, NotifyMode
 from iw_operators.spec.resolved import SIDES
 from iw_operators.xcoms import READY
@@ -43,7 +46,6 @@ log = structlog.get_logger(__name__)
 
 RECORDS: Final = 25  # that a mail names
 YIELDED: Final = "iw.yielded"  # a run that was stopped in the middle by somebody: no error
-STOPPED: Final = "stopped"  # the alarm that stands while flows have stopped themselves
 
 
 def after_run(flow: ResolvedFlow, ledger: Ledger, run_id: int, *, wrong: Sequence[str], context: Context) -> None:
@@ -67,7 +69,8 @@ class _Run:
         self.run_id = run_id
         self.ti: Any = context["ti"]
         self.reasons = tuple(self.reason(sentence) for sentence in wrong)
-        self.templates = settings.templates_folder(_file(context))
+        self.file = _file(context)
+        self.templates = settings.templates_folder(self.file)
         self.place = place(flow.company.company, flow.flow, context["run_id"], run_id)
         asked = self.ti.xcom_pull(task_ids=READY, key=xcoms.ASKED_AT)
         self.looked = dt.datetime.fromisoformat(asked) if asked else None  # when it asked both systems
@@ -82,6 +85,7 @@ class _Run:
         if not self.lost:
             carried |= self.errors(stopped)
         self.stops(stopped, why, carried=carried)
+        self.counted()
 
     def stops(self, stopped: tuple[str, ...], why: str, *, carried: bool) -> None:
         """Tell that flows have stopped themselves, unless another mail says so (`carried`) or it was told already.
@@ -109,11 +113,34 @@ class _Run:
 
     def stopped(self) -> tuple[tuple[str, ...], str]:
         """Return which flows pause themselves because this run failed, and why."""
-        pause = self.ti.xcom_pull(task_ids=self.ti.task_id, key=xcoms.PAUSE) if self.reasons else None
+        pause = self.pause() if self.reasons else {}
         if not pause:
             return (), ""
-        everyone = (f"all scheduled flows of {self.company.company}",) if pause.get("all") else ()
-        return (*everyone, *pause.get("dags", ())), str(pause.get("why", ""))
+        everyone = f"all scheduled flows of {self.company.company}"
+        on = ", ".join(self.switched_on())
+        all_of_them = (f"{everyone} that were switched on ({on})" if on else everyone,) if pause.get("all") else ()
+        return (*all_of_them, *pause.get("dags", ())), str(pause.get("why", ""))
+
+    def pause(self) -> Mapping[str, Any]:
+        """Return which flows `report` has asked to have switched off at the end of this run."""
+        return self.ti.xcom_pull(task_ids=self.ti.task_id, key=xcoms.PAUSE) or {}
+
+    def switched_on(self) -> list[str]:
+        """Return the company's flows that run by themselves and are switched on; none where nobody can say."""
+        try:
+            spec, _ = load_company(settings.mappings_folder(self.file) / self.company.company)
+            flows = [each.dag_id for each in spec.flows.values() if each.kind is FlowKind.SCHEDULED] if spec else []
+            return [each for each in flows if not is_paused(self.ti, each)]
+        except Exception as error:
+            log.exception("the flows that stop could not be named", error=type(error).__name__)
+            return []
+
+    def counted(self) -> None:
+        """Tell that the flow has stopped itself because this was the last of as many runs as it is to complete (R1)."""
+        pause = {} if self.reasons else self.pause()
+        if pause and not pause.get("all"):
+            why, flows = str(pause.get("why", "")), tuple(pause.get("dags", ()))
+            self.queue(Stopped(self.place, dt.datetime.now(dt.UTC), why, flows, counter=True))
 
     def connections(self, stopped: tuple[str, ...]) -> bool:
         """Begin and end the alarms of both systems; return whether a mail names the flows that stop."""
@@ -144,13 +171,26 @@ class _Run:
         return event
 
     def errors(self, stopped: tuple[str, ...]) -> bool:
-        """Tell what failed, where the mode wants each error; return whether a mail names the flows that stop."""
+        """Tell what failed, where the mode wants each error; return whether a mail names the flows that stop.
+
+        A run that somebody has started by hand is told once, as it is: it says nothing about the next one.
+        """
         if not told(self.company.notify, Trouble.kind):
             return False
         records, number = self.ledger.new_failures(self.company.company, self.run_id, limit=RECORDS)
         event = Trouble(
-            self.place, dt.datetime.now(dt.UTC), self.reasons, tuple(records), number=number, stopped=stopped
+            self.place,
+            dt.datetime.now(dt.UTC),
+            self.reasons,
+            tuple(records),
+            number=number,
+            stopped=stopped,
+            lasting=not self.flow.kind.utility,
         )
+        if not event.lasting:
+            if self.reasons or records:
+                self.queue(event)
+            return bool(self.reasons)
         key = f"flow:{self.flow.flow}"
         if self.reasons:
             detail = " ".join(f"{each.task} {each.code} {each.message}" for each in self.reasons)

@@ -12,12 +12,11 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
 from sqlalchemy import delete, select, update
 
-from iw_operators import control, listener, xcoms
+from iw_operators import control, listener
 from iw_operators.control import State
 from iw_operators.dag import build_dag
 from iw_operators.errors import ConnectionFailure, FixConfiguration
@@ -219,6 +218,27 @@ def test_maintenance_stops_all_flows_and_starts_exactly_those_again(session: Ses
         control.end_maintenance(session, ledger, "acme", "bob")
 
 
+def test_the_run_that_waits_is_answered_by_an_end_on_the_page(session: Session, ledger: Ledger) -> None:
+    """It would wait for ever, and a new maintenance with it, as one run of the DAG works at a time."""
+    from airflow.models.hitl import HITLDetail
+
+    run = running(session, "acme.Maintenance", "work_alone", TaskInstanceState.AWAITING_INPUT)
+    (task,) = (each for each in run.task_instances if each.task_id == "work_alone")
+    session.add(HITLDetail(ti_id=task.id, options=["The maintenance is over"], subject="acme is safe to work in"))
+    session.flush()
+    control.begin_maintenance(session, ledger, "acme", "ann")
+    control.end_maintenance(session, ledger, "acme", "bob", check=lambda *_: None)
+    session.refresh(task)
+    asked = session.get(HITLDetail, task.id)
+    assert asked is not None
+    assert (asked.responded_by_user, asked.chosen_options) == (
+        {"id": "bob", "name": "bob"},
+        ["The maintenance is over"],
+    )
+    assert task.state == TaskInstanceState.SCHEDULED
+    assert "bob" in str(task.next_kwargs)
+
+
 def test_a_turn_that_is_held_is_not_safe(session: Session, ledger: Ledger) -> None:
     """A worker that Airflow has given up may still be connected: until its lease is over nobody says it is safe."""
     control.begin_maintenance(session, ledger, "acme", "ann")
@@ -337,112 +357,3 @@ def test_maintenance_on_the_command_line(session: Session, ledger: Ledger, comma
     assert not paused(session)[OUT]
     session.rollback()
     assert "[iw.no_maintenance]" in commands("maintenance", "end", "acme", "--unchecked")[1]
-
-
-def end(session: Session, run: DagRun, *, failed: bool = False) -> None:
-    """Let a run end as the scheduler does."""
-    session.flush()
-    run.dag = listener_dag(session, run.dag_id)
-    (listener.on_dag_run_failed if failed else listener.on_dag_run_success)(run)
-
-
-def listener_dag(session: Session, dag_id: str) -> Any:
-    """Return a DAG as the scheduler has it."""
-    from airflow.models.dagbag import DBDagBag
-
-    return DBDagBag().get_latest_version_of_dag(dag_id, session=session)
-
-
-def says(session: Session, run: DagRun, task: str, key: str, value: Any) -> None:
-    """Leave an XCom of a run."""
-    session.flush()
-    XComModel.set(key=key, value=value, dag_id=run.dag_id, task_id=task, run_id=run.run_id, session=session)
-
-
-@pytest.mark.feature("R7")
-def test_the_scheduler_does_what_a_run_has_asked_for(session: Session) -> None:
-    """Flows that are named, or all scheduled flows, of the run's own company alone."""
-    listener.switch(session, [OUT, LOAD, ONE, ZETA], paused=False, why="test")
-    run = running(session, ONE, "report", TaskInstanceState.SUCCESS)
-    says(session, run, "report", xcoms.PAUSE, {"dags": [LOAD, ZETA, "nonsense"], "why": "the counter"})
-    end(session, run)
-    assert paused(session) == {OUT: False, LOAD: True, ONE: False, ZETA: False, "acme.Maintenance": False}
-    run = running(session, ONE, "report", TaskInstanceState.SUCCESS)
-    says(session, run, "report", xcoms.PAUSE, {"dags": [], "all": "scheduled", "why": "no connection"})
-    end(session, run, failed=True)
-    assert paused(session) == {OUT: True, LOAD: True, ONE: False, ZETA: False, "acme.Maintenance": False}
-    (extra,) = session.scalars(select(Log.extra).where(Log.dag_id == OUT, Log.event == "paused"))
-    assert "no connection" in (extra or "")
-
-
-@pytest.mark.feature("R7")
-@pytest.mark.parametrize(
-    ("policy", "unreachable", "stops"),
-    [
-        (StopScheduled.NEVER, True, False),
-        (StopScheduled.AFTER_CONNECTION_FAILURE, False, False),
-        (StopScheduled.AFTER_CONNECTION_FAILURE, True, True),
-        (StopScheduled.AFTER_ANY_ERROR, False, True),
-    ],
-)
-def test_a_run_that_never_reported(session: Session, unreachable: bool, stops: bool) -> None:
-    """The policy is known from the DAG's tags; a run that did report has said itself what is to be done."""
-    listener.switch(session, [OUT], paused=False, why="test")
-    told = running(session, OUT, "report", TaskInstanceState.FAILED)
-    says(session, told, "report", xcoms.STATE, "failed")
-    end(session, told, failed=True)
-    assert not paused(session)[OUT]
-    run = running(session, OUT, "report", TaskInstanceState.FAILED)
-    if unreachable:
-        says(session, run, "ready", xcoms.UNREACHABLE, {"error": "ConnectionFailure"})
-    end(session, run, failed=True)
-    assert paused(session)[OUT] is stops
-
-
-@pytest.mark.feature("R4")
-def test_why_a_run_was_skipped_is_its_note(session: Session) -> None:
-    """Whoever looks at the run in Airflow reads it there; a note that a person has written stays."""
-    for note, expected in ((None, "It is not its turn."), ("mine", "mine")):
-        run = running(session, OUT, "ready", TaskInstanceState.SKIPPED)
-        run.note = note
-        says(session, run, "ready", xcoms.SKIPPED, "It is not its turn.")
-        end(session, run)
-        assert run.note == expected
-
-
-@pytest.mark.feature("R7")
-@pytest.mark.parametrize("value", ["text", 7, [], {"dags": None}, {"dags": 7}, {"all": ["scheduled"]}])
-def test_nonsense_stops_nothing_and_never_raises(session: Session, value: Any) -> None:
-    """The scheduler goes on whatever a task has left behind."""
-    listener.switch(session, [OUT], paused=False, why="test")
-    run = running(session, ONE, "report", TaskInstanceState.SUCCESS)
-    says(session, run, "report", xcoms.PAUSE, value)
-    end(session, run)
-    assert not paused(session)[OUT]
-
-
-def test_the_scheduler_stops_and_starts_flows_for_a_maintenance(session: Session) -> None:
-    """At the start of its run they are switched off and remembered, at its end those asked for are switched on."""
-    listener.switch(session, [OUT, ZETA], paused=False, why="test")
-    run = running(session, "acme.Maintenance", "begin", None)
-    run.dag = listener_dag(session, run.dag_id)
-    for _ in range(2):  # a run that is cleared starts again
-        listener.on_dag_run_running(run)
-        assert paused(session) == {OUT: True, LOAD: True, ONE: True, ZETA: False, "acme.Maintenance": False}
-        assert (run.conf or {})[listener.PAUSED] == [OUT]
-    says(session, run, "begin", xcoms.STATE, "begun")
-    end(session, run, failed=True)
-    assert paused(session)[OUT]
-    says(session, run, "end", xcoms.UNPAUSE, {"dags": [OUT, ZETA], "why": "over"})
-    end(session, run)
-    assert paused(session) == {OUT: False, LOAD: True, ONE: True, ZETA: False, "acme.Maintenance": False}
-
-
-def test_a_maintenance_that_could_not_begin_starts_the_flows_again(session: Session) -> None:
-    """The ledger was away: nothing is in force, so nothing stays switched off."""
-    listener.switch(session, [OUT], paused=False, why="test")
-    run = running(session, "acme.Maintenance", "begin", None)
-    run.dag = listener_dag(session, run.dag_id)
-    listener.on_dag_run_running(run)
-    end(session, run, failed=True)
-    assert not paused(session)[OUT]

@@ -270,11 +270,11 @@ def test_a_dialog_box_stops_the_scheduled_flows_until_they_are_started(
     (subject,) = branch.subjects()[before:]
     assert "cannot be reached" in subject
     text = " ".join(branch.mail(before).split())
-    for words in ("80040414", "Close the window", "all scheduled flows of globex", 'by "airflow iw start globex"'):
+    for words in ("80040414", "Close the window", OUT, ITEMS, 'by "airflow iw start globex --stopped"'):
         assert words in text
 
     branch.stack.control(BOOKS, "faults", {"clear": True})
-    assert branch.airflow.cli("iw", "start", "globex").returncode == 0
+    assert branch.airflow.cli("iw", "start", "globex", "--stopped").returncode == 0
     assert branch.on() >= {OUT, ITEMS}
     assert branch.airflow.wait_run(OUT, branch.trigger(OUT), 240) == "success"
     assert branch.customers("Dialog") == names

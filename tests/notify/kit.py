@@ -8,6 +8,7 @@ import email.policy
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 from iw_operators.ledger.activity import FailedRecord, FlowActivity, SettledRecord
@@ -41,10 +42,15 @@ class Said:
 
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
     task_id: str = "report"
+    off: frozenset[str] = frozenset()  # DAGs that are switched off
 
     def xcom_pull(self, *, task_ids: str, key: str) -> Any:
         """Return what a task said."""
         return self.xcoms.get((task_ids, key))
+
+    def get_dag(self, dag_id: str) -> SimpleNamespace:
+        """Return a DAG, as far as it is asked for."""
+        return SimpleNamespace(is_paused=dag_id in self.off)
 
 
 def company(mode: NotifyMode | str = NotifyMode.EVERY_ERROR, **notify: Any) -> Company:
@@ -98,6 +104,7 @@ def events() -> dict[str, Event]:
         "records": Trouble(PLACE, NOW, (), (record(),), 1),
         "recovered": Recovered(PLACE, NOW, NOW + HOUR),
         "stopped": Stopped(PLACE, NOW, "A run has failed.", ("acme.CRAcct2QBCust",)),
+        "counter": Stopped(PLACE, NOW, "It has completed 5 of 5 runs.", ("acme.CRAcct2QBCust",), counter=True),
         "deadline": DeadlineMissed(PLACE, 30, NOW, "running"),
         "full report": DailyReport(**report, errors_only=False),
         "error report": DailyReport(**report, errors_only=True),

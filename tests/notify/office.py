@@ -37,6 +37,7 @@ class Office:
     ledger: Ledger
     mail: RunningMail
     runs: int = 0
+    off: frozenset[str] = frozenset()  # DAGs that are switched off
 
     def run(self, wrong: list[str] | None = None, said: dict[tuple[str, str], Any] | None = None, **end: Any) -> int:
         """Let a run end, with what its tasks said; return its number."""
@@ -50,7 +51,7 @@ class Office:
         self.ledger.end_run(run.run_id, "failed" if wrong else "success", error="\n".join(wrong or []))
         asked = {("ready", xcoms.ASKED_AT): end.get("asked", dt.datetime.now(dt.UTC)).isoformat()}
         context: Any = {
-            "ti": Said({**asked, **(said or {})}),
+            "ti": Said({**asked, **(said or {})}, off=self.off),
             "run_id": dag_run_id,
             "dag": SimpleNamespace(fileloc=str(REPOSITORY / "dags" / "interweave.py")),
         }

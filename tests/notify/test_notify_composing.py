@@ -16,8 +16,11 @@ from iw_operators.notify.routing import TOLD, recipients
 from iw_operators.spec.models import Company, NotifyMode
 from tests.notify.kit import HOUR, NOW, ODD, PLACE, TEMPLATES, company, events, record
 
-ALL: Final = ("lost", "back", "trouble", "records", "recovered", "stopped", "deadline", "full report", "error report")
-EITHER_WAY: Final = {"stopped", "deadline"}
+ALL: Final = (
+    *("lost", "back", "trouble", "records", "recovered", "stopped", "counter"),
+    *("deadline", "full report", "error report"),
+)
+EITHER_WAY: Final = {"stopped", "counter", "deadline"}
 WANTED: Final = {
     NotifyMode.NONE: set(),
     NotifyMode.CONNECTION_FAILURES: {"lost", "back"} | EITHER_WAY,
@@ -120,8 +123,30 @@ def test_flows_that_stop_themselves_are_named_with_how_to_go_on(name: str) -> No
     changed = dataclasses.replace(event, stopped=("acme.One", "acme.Two"))
     (mail,) = compose(changed, wanting(name), TEMPLATES)
     for body in (mail.text, mail.html):
-        for words in ("acme.One, acme.Two", "How to go on", "airflow iw start acme", "Query Starts has not moved"):
+        for words in ("acme.One, acme.Two", "How to go on", "airflow iw start acme --stopped", "Query Starts has not"):
             assert words in body
+        assert "tries anew" not in body
+
+
+@pytest.mark.feature("R1")
+def test_a_flow_that_has_counted_to_its_end_has_no_cause_to_correct() -> None:
+    """It is named, with how to have it run again; its Query Starts has moved with each run."""
+    (mail,) = compose(events()["counter"], wanting("counter"), TEMPLATES)
+    assert mail.subject.endswith("CRAcct2QBCust has stopped itself")
+    for body in (mail.text, mail.html):
+        for words in ("It has completed 5 of 5 runs.", "airflow iw start acme CRAcct2QBCust"):
+            assert words in body
+        for words in ("correct the cause", "Query Starts", "--stopped"):
+            assert words not in body
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_run_by_hand_promises_no_further_mail(lasting: bool) -> None:
+    """Its failure is no state that lasts and ends."""
+    event = events()["trouble"]
+    assert isinstance(event, Trouble)
+    (mail,) = compose(dataclasses.replace(event, lasting=lasting), company(), TEMPLATES)
+    assert ("works again" in mail.text, "works again" in mail.html) == (lasting, lasting)
 
 
 def test_a_report_adds_up_what_the_flows_did() -> None:

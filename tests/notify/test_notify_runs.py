@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
@@ -11,15 +12,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from iw_operators import xcoms
-from iw_operators.deadlines import told_of
 from iw_operators.engine.model import Action, Await
 from iw_operators.ledger.own import OwnLedger
 from iw_operators.ledger.store import Ledger
 from iw_operators.notify.daily import queue_report
 from iw_operators.notify.outbox import flush
+from iw_operators.notify.stopping import note_stopped
 from iw_operators.retry import ERROR_KEY
 from iw_operators.spec.loader import load_company
-from iw_operators.spec.models import Notify, NotifyMode
+from iw_operators.spec.models import FlowKind, Notify, NotifyMode
 from sandbox.mail import RunningMail, airflow_connection, serve_mail
 from tests.ledger import kit as ledger_kit
 from tests.notify.kit import ODD, TEMPLATES
@@ -46,6 +47,7 @@ def office(ledger: Ledger, ledger_connection: None, mail: RunningMail, monkeypat
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(airflow_connection(mail.smtp_port)))
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__BASE_URL", "https://airflow.acme.example/")
     monkeypatch.setenv("AIRFLOW__INTERWEAVE__TEMPLATES_FOLDER", str(TEMPLATES))
+    monkeypatch.setenv("AIRFLOW__INTERWEAVE__MAPPINGS_FOLDER", str(REPOSITORY / "mappings"))
     made = spec
 
     def make(mode: NotifyMode | str = NotifyMode.EVERY_ERROR, **people: Any) -> Office:
@@ -239,6 +241,60 @@ class TestStopped:
         here.broken(also=self.PAUSE)
         assert here.subjects == ["flows have stopped themselves"] * 2
 
+    def test_it_names_the_flows_that_are_switched_on(self, office: Offices) -> None:
+        """Of those that run by themselves, as the specs have them: what is off already is not stopped by it."""
+        here = office(NotifyMode.CONNECTION_FAILURES)
+        here.off = frozenset({"acme.QBItem2CRProd"})
+        here.broken(also=self.PAUSE)
+        text = here.mails[0]["text"]
+        assert "all scheduled flows of acme that were switched on (acme." in text
+        assert "acme.CRAcctOpp2QBCustInv" in text
+        assert "acme.QBItem2CRProd" not in text.partition("How to go on")[0]
+        assert "acme.CRAcctOpp2QBCustInvDR" not in text
+
+    @pytest.mark.feature("R1")
+    @pytest.mark.parametrize("mode", [NotifyMode.EVERY_ERROR, NotifyMode.FULL_DAILY_REPORT])
+    def test_a_counter_that_is_reached_is_told(self, office: Offices, mode: NotifyMode) -> None:
+        """The run went well, and no other one follows."""
+        here = office(mode)
+        why = f"acme.{FLOW} has completed 5 of 5 runs."
+        here.run(None, {("report", xcoms.PAUSE): {"dags": [f"acme.{FLOW}"], "why": why}})
+        assert here.subjects == [f"{FLOW} has stopped itself"]
+        assert why in here.mails[0]["text"]
+        assert here.ledger.alarms("acme") == []
+
+    def test_a_run_that_could_not_report_is_told_from_elsewhere(self, office: Offices) -> None:
+        """By the triggerer: with a mail a run, what people read in the list of deeds, and an alarm that stands."""
+        here = office(NotifyMode.CONNECTION_FAILURES)
+        told = {"company": "acme", "flow": FLOW, "why": "A run has failed before it could report."}
+        for run_id in ("manual__1", "manual__1", "manual__2"):
+            asyncio.run(note_stopped(**told, dag_run_id=run_id, stopped=[f"acme.{FLOW}"]))
+        assert here.subjects == ["flows have stopped themselves"] * 2
+        assert f"acme.{FLOW}" in here.mails[0]["text"]
+        assert here.mails[0]["recipients"]
+        assert [each.key for each in here.ledger.alarms("acme")] == ["stopped"]
+        assert here.ledger.deeds("acme")[0].detail["flows"] == [f"acme.{FLOW}"]
+
+
+class TestByHand:
+    """Utility flows: each run is of its own."""
+
+    def test_a_name_that_is_mistyped_is_told_once_a_run_and_lasts_no_longer(self, office: Offices) -> None:
+        """Another name may be mistyped just so; no alarm stands until some other run goes well."""
+        here = office(NotifyMode.EVERY_ERROR)
+        here.flow = here.flow.model_copy(update={"flow": "QBItem2CRProdNF", "kind": FlowKind.NF})
+        error = {"error": "FixRecord", "code": "iw.not_found", "message": "No record has that name.", "advice": ""}
+        wrong = ["items: FixRecord: [iw.not_found] No record has that name."]
+        failed = "QBItem2CRProdNF: failed, No record has that name."
+        here.run(wrong, {("items", ERROR_KEY): error})
+        here.runs -= 1
+        here.run(wrong, {("items", ERROR_KEY): error})  # the same run's report, cleared
+        assert here.subjects == [failed]
+        here.run(wrong, {("items", ERROR_KEY): error})
+        assert here.ledger.alarms("acme") == []
+        here.run()
+        assert here.subjects == [failed, failed]
+
 
 class TestDaily:
     """The report of the day."""
@@ -295,37 +351,6 @@ class TestDaily:
         assert here.subjects == []
         here.report()
         assert [subject.partition(":")[0] for subject in here.subjects] == [LOST, "Daily report"]
-
-
-class TestDeadline:
-    """A run that takes longer than its flow allows."""
-
-    def test_a_failed_run_is_not_told(self, office: Offices) -> None:
-        """It has its own report; one that is still at work is told, once."""
-        here = office(NotifyMode.FULL_DAILY_REPORT)
-        here.run()
-        here.late("failed")
-        assert here.subjects == []
-        here.late()
-        here.late()
-        assert here.subjects == [LATE]
-        assert "and is running" in here.mails[0]["text"]
-
-    def test_without_a_mode_nothing_is_stored_and_nothing_sent(self, office: Offices) -> None:
-        """The DAG of a company without mails carries nothing about them."""
-        here = office(NotifyMode.NONE)
-        assert told_of(here.flow) == {}
-        with capture_logs() as logs:
-            here.late()
-        assert [each["event"] for each in logs] == ["deadline missed"]
-
-    def test_trouble_with_mails_fails_nothing(self, office: Offices, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A ledger that cannot be opened is told in the log."""
-        here = office(NotifyMode.FULL_DAILY_REPORT)
-        monkeypatch.setenv("AIRFLOW_CONN_IW_LEDGER", json.dumps({"conn_type": "postgres"}))
-        with capture_logs() as logs:
-            here.late()
-        assert [each["event"] for each in logs] == ["deadline missed", "mail of a missed deadline could not be made"]
 
 
 class TestTrouble:
