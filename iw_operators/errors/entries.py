@@ -30,6 +30,7 @@ _RANGE = re.compile(r"(?P<low>\S+?)\.\.(?P<high>\S+)")
 _ASKED_RANGE = re.compile(r"(?P<low>\w{2,})(?:-|\.\.)(?P<high>\w{2,})")
 _NUMBERS = re.compile(r"-?\d+(,-?\d+)*")
 _HRESULT = re.compile(r"8[0-9a-f]{7}")
+_SIGNED_HRESULT = re.compile(r"-\d{10}")
 _PREFIXED = re.compile(r"(?P<prefix>[a-z][a-z_.=]*)(?P<number>\d+)")
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 
@@ -223,10 +224,16 @@ class Origin(BaseModel):
 def canonical(code: str) -> str:
     """Return a code as it is compared: capitals, blanks, signs, leading zeros and `0x` do not count.
 
+    A result code of Windows is the same code in decimals.
+
     >>> canonical("-6190, -83"), canonical("003001"), canonical("0x8004040A"), canonical("C = 342")
     ('6190,83', '3001', '8004040a', 'c=342')
+    >>> canonical("-2147220470")
+    '8004040a'
     """
     text = re.sub(r"\s*([,=])\s*", r"\1", code.translate(_DASHES).strip().casefold()).removeprefix("0x")
+    if _SIGNED_HRESULT.fullmatch(text) and _HRESULT.fullmatch(found := f"{int(text) + (1 << 32):x}"):
+        return found
     if _NUMBERS.fullmatch(text):
         return ",".join(part.lstrip("-").lstrip("0") or "0" for part in text.split(","))
     return text

@@ -178,6 +178,21 @@ def test_ranges_that_people_ask_for(text: str, ends: tuple[str, str] | None) -> 
     assert asked_range(text) == ends
 
 
+@pytest.mark.parametrize(
+    ("code", "same"),
+    [
+        ("-2147220472", "80040408"),
+        ("-2147220470", "8004040A"),
+        ("\u22122147024809", "80070057"),
+        ("-6190,-83", "6190,83"),
+    ],
+)
+def test_a_result_code_of_windows_is_the_same_in_decimals(code: str, same: str) -> None:
+    """What a driver writes as a signed number is found under the code that everybody else writes."""
+    assert canonical(code) == canonical(same)
+    assert explain(code) == explain(same)
+
+
 def test_a_range_shows_everything_in_it() -> None:
     """Asking for a range names each listed code in it, in any system."""
     codes = [one.code for one in explain("3150-3153")]

@@ -113,7 +113,7 @@ def test_what_the_books_refuse_is_a_row_with_the_catalogues_advice(scenes: Scene
 @pytest.mark.sandbox
 @pytest.mark.ledger
 def test_what_the_crm_refuses_is_a_row_with_the_catalogues_advice(scenes: Scenes) -> None:
-    """A town that none of Creatio's lists holds is rejected with its field, a code and what to do."""
+    """A town that none of Creatio's lists holds is held with its field, a code and what to do."""
     for scene in scenes.of(WORLD):
         scene.run("CRAcctOpp2QBCustInv")
         customer = scene.books.query("SELECT * FROM Customer MAXRESULTS 100")["Customer"][0]
@@ -123,7 +123,7 @@ def test_what_the_crm_refuses_is_a_row_with_the_catalogues_advice(scenes: Scenes
             {"Id": customer["Id"], "SyncToken": customer["SyncToken"], "sparse": True, "BillAddr": address},
         )
         scene.run("QBCustInvoices2CRAcctOpp")
-        (row,) = scene.stage.ledger.log(company="acme", mapping="customers", action=Action.REJECT)
+        (row,) = scene.stage.ledger.log(company="acme", mapping="customers", action=Action.HOLD)
         assert row.code
         assert row.advice
         assert row.field == "billing.city"

@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
 from iw_operators.engine.model import Scalar
+from iw_operators.errors.entries import canonical
 from iw_operators.spec.catalogue import FieldDef, FieldType
 
 Parameter: TypeAlias = str | int | bool | Decimal | dt.date | dt.datetime | None
@@ -28,7 +29,7 @@ IN_MOST: Final = 100  # values of one IN; a statement of a few thousand characte
 
 _RESERVED: Final = frozenset({"DESC"})  # columns (an account's description) that are words of SQL too
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_ERROR: Final = re.compile(r"\[QODBC\][^\n]*?Error:?\s*([0-9A-Fa-fx-]+)\s*[-:]?\s*([^\n]*)")
+_ERROR: Final = re.compile(r"\[QODBC\][^\n]*?Error:?\s*((?:0x)?8004[0-9A-Fa-f]{4}|-?\d+)(?!\w)\s*[-:]?\s*([^\n]*)")
 _MORE: Final = re.compile(r"QuickBooks error message:\s*([^\n]*)")
 _TAIL: Final = re.compile(r";?\s*(?:\n\s*)?Error while executing the query\b.*|\s*\(\d+\)\s*\(SQL\w+\)\s*$", re.DOTALL)
 
@@ -129,11 +130,17 @@ def fault(message: str, state: str = "") -> Fault:
     text = _TAIL.sub("", message)
     found = _ERROR.search(text)
     more = _MORE.search(text)
-    code = found[1].removeprefix("0x") if found else ""
+    code = _code(found[1]) if found else ""
     said = (found[2] if found else " ".join(text.split())).strip()
     if more and more[1].strip() and more[1].strip() not in said:
         said = f"{said.rstrip('.')}. {more[1].strip()}"
-    return Fault(code.upper() if code.isalnum() else code, said, state)
+    return Fault(code, said, state)
+
+
+def _code(said: str) -> str:
+    """Return a code as the catalogue writes it: 800404xx of Windows also stands in decimals, or with `0x`."""
+    told = canonical(said)
+    return told.upper() if told.startswith("8004") else said
 
 
 # Values as drivers give them -------------------------------------------------------------------------------------

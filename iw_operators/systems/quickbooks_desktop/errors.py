@@ -18,6 +18,7 @@ from iw_operators.errors import (
 )
 from iw_operators.errors.catalogue import advice_for, classify, entry
 from iw_operators.systems.base import View
+from iw_operators.systems.quickbooks_desktop.connector.health import state_of
 from iw_operators.systems.quickbooks_desktop.dialect import Fault, fault
 
 LABEL: Final = "QuickBooks Desktop"
@@ -34,7 +35,25 @@ _SIGN_IN: Final = ("28",)
 _OTHER_FILE: Final = "serves the company file"  # what our connector says to who asks for another one
 _CONNECTOR: Final = "[IW connector]"  # how our connector's own errors begin
 _NOT_BEGUN: Final = "Not begun"  # ... of which these are surely not done
-_READ_ONLY: Final = "read only"
+_READ_ONLY: Final = "set to read only"
+_REFUSED: Final = "[IW connector] Refused"
+_NOT_OPENED: Final = "has not been opened within"
+_QODBC: Final = "[QODBC]"  # how QODBC's own remarks begin; those without a code are about SQL, or why it cannot connect
+_REMARK: Final = re.compile(
+    r"\[QODBC\]\s*(?P<said>Field is not \w+(?:: \w+)?|Table is read[- ]only(?:: \w+)?|Feature(?: is)? not supported"
+    r"|Stored procedure is not known(?: here)?(?:: \w+)?|Expected lexical element not found|Unexpected extra token"
+    r"|Invalid operand for operator)",
+    re.IGNORECASE,
+)
+_NO_LICENCE: Final = re.compile(
+    r"\[QODBC\]\s*(?:Error:?\s*)?(?:Driver is not registered|(?:your )?(?:licen[cs]e|evaluation|trial)[\w ]* expired)",
+    re.IGNORECASE,
+)
+_NO_SUCH_NAME: Final = re.compile(r"\[QODBC\]\s*Invalid (?:table|column) name", re.IGNORECASE)
+_TLS: Final = re.compile(
+    r"certificate|SSL error: (?!unexpected eof)|does not support SSL|speaks TLS only|sslmode value", re.IGNORECASE
+)
+_IN_QUOTES: Final = re.compile(r'"[^"]*"')
 _OF_A_STATEMENT: Final = frozenset({"odbc.name", "odbc.statement", "odbc.type"})
 _CANNOT_OPEN: Final = "can't open lib"
 _NOT_IN_TIME: Final = "has not ended within"
@@ -92,28 +111,54 @@ def _of_connector(text: str, *, connecting: bool) -> InterWeaveError:
     """Return the error for one of the connector's own: not begun, read only, or with an outcome that nobody knows."""
     said = _first(text[text.index(_CONNECTOR) :].removeprefix(_CONNECTOR).strip())
     if unopened := _UNOPENED.search(text):
-        message = f"{LABEL}: {_first(unopened['said'])}."
-        if code := _ON_HOST.get(unopened["state"]):
-            return _configuration(code, message)
-        return ConnectionFailure(message, sent=False, code="odbc.not_open", advice=advice_for("odbc.not_open", SYSTEM))
+        return _not_open(unopened["state"], unopened["said"])
     if _READ_ONLY in text:
         return _configuration("odbc.read_only", f"{LABEL}: {said}.")
+    if _REFUSED in text:
+        return _configuration("odbc.statement", f"{LABEL}: {said}.")
     code, sent = ("odbc.busy", False) if _NOT_BEGUN in text else ("odbc.lost", not connecting)
-    if connecting and _NOT_IN_TIME in text:
+    if _NOT_OPENED in text or (connecting and _NOT_IN_TIME in text):
         code = "odbc.timeout"
     return ConnectionFailure(f"{LABEL}: {said}.", sent=sent, code=code, advice=advice_for(code, SYSTEM))
+
+
+def _not_open(state: str, said: str) -> InterWeaveError:
+    """Return the error for a company file that a host that answers cannot open."""
+    message = f"{LABEL}: {_first(said)}."
+    if code := _ON_HOST.get(state):
+        return _configuration(code, message)
+    return ConnectionFailure(message, sent=False, code="odbc.not_open", advice=advice_for("odbc.not_open", SYSTEM))
+
+
+def _of_qodbc(found: Fault) -> InterWeaveError | None:
+    """Return the error for a remark of QODBC's, whose statement QuickBooks has not seen; None for another text."""
+    if found.state.upper().startswith(_LOST):
+        return None
+    if _NO_SUCH_NAME.search(found.text):
+        return _configuration("odbc.name", f"{LABEL} has no such table or column: {_first(found.text)}.")
+    if _NO_LICENCE.search(found.text):
+        return _configuration("odbc.licence", f"{LABEL}: {_first(found.text)}.")
+    if remark := _REMARK.search(found.text):
+        return _configuration("odbc.statement", f"{LABEL}: the driver refused a statement: {remark['said']}.")
+    return None
 
 
 def _by_state(found: Fault, *, connecting: bool, sent: bool) -> InterWeaveError:
     state, text = found.state.upper(), found.text
     if state.startswith(_DRIVER) or _CANNOT_OPEN in text.lower():
         return _configuration("odbc.driver", "This worker has no such ODBC driver or data source.")
+    if connecting and _QODBC not in text and _TLS.search(_IN_QUOTES.sub("", text)):
+        return _configuration("odbc.tls", f"{LABEL} cannot be reached: {_first(text)}.")
+    if not connecting and (refused := _of_qodbc(found)):
+        return refused
     if state.startswith(_SIGN_IN) or (connecting and "password" in text.lower()):
         return _configuration("odbc.sign_in", f"{LABEL}: the sign-in was refused.")
     if state.startswith(_TIMEOUT) or "timed out" in text.lower() or "timeout" in text.lower():
         msg = f"{LABEL} does not answer in time."
-        code = "odbc.unreachable" if connecting else "odbc.timeout"
+        code = "odbc.unreachable" if connecting and _QODBC not in text else "odbc.timeout"
         return ConnectionFailure(msg, sent=sent and not connecting, code=code, advice=advice_for(code, SYSTEM))
+    if connecting and _QODBC in text:
+        return _not_open(state_of(text).value, text)
     if connecting or (state.startswith(_LOST) and not sent):
         msg = f"{LABEL} cannot be reached: {_first(text)}."
         return ConnectionFailure(

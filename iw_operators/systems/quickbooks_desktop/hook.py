@@ -23,7 +23,7 @@ CONNECTOR: Final = "connector"
 WAYS: Final = (CONNECTOR, "dsn", "driver")
 PORT: Final = 5433  # the connector's own default
 DRIVER: Final = "PostgreSQL Unicode"
-MODES: Final = ("", "M", "S", "F")
+MODES: Final = ("", "M", "F")  # flows and people work side by side, so never S: single-user
 
 
 class QuickBooksDesktopHook(OdbcHook):
@@ -108,7 +108,7 @@ def source_of(connection: Connection) -> Source:
             ("Password", connection.password or way != CONNECTOR),
             ("Data source (dsn)", extra.get("dsn") or way != "dsn"),
             ("Driver string (driver)", extra.get("driver_string") or way != "driver"),
-            ("Open mode (M, S or F)", mode in MODES),
+            ("Open mode (M or F)", mode in MODES),
             ("Seconds to wait for a connection", connect_timeout),
             ("Seconds to wait for a statement", statement_timeout),
         )

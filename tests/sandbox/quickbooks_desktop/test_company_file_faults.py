@@ -52,7 +52,7 @@ def test_a_host_that_cannot_answer_is_told(
     health = cursor.execute("sp_health").fetchone()
     assert (health.state, code in health.text, bool(health.advice)) == (state, True, True)
     if kind != "modal_dialog":  # the connection was given up, and another one cannot be opened
-        assert code in refused(lambda: connect(desk))[1]
+        assert code in refused(lambda: connect(desk).cursor().execute("SELECT * FROM Company"))[1]
     web.post(f"{desk.url}/_sandbox/faults", json={"clear": True}).raise_for_status()
     assert cursor.execute("sp_health").fetchone().state == "open"
     assert cursor.execute("SELECT COUNT(*) FROM Company").fetchval() == 1
@@ -229,13 +229,15 @@ def test_single_user_mode_needs_a_file_that_nobody_holds(desk: Running, connect:
         return web.post(f"{desk.url}/_sandbox/single_user", json={"on": on}).status_code
 
     with closing(driver().connect(odbc_string(desk.port), autocommit=True)) as one:
+        one.cursor().execute("SELECT * FROM Company").fetchall()
         assert web.get(f"{desk.url}/_sandbox/stats").json()["open"] is True
         assert switch(on=True) == 400
         assert one.cursor().execute("sp_health").fetchone().state == "open"
     while web.get(f"{desk.url}/_sandbox/stats").json()["open"]:
         time.sleep(0.01)
     assert switch(on=True) == 200
-    assert "[QODBC] Error: 80040410 - " in refused(lambda: connect(desk))[1]
+    asked = refused(lambda: connect(desk).cursor().execute("SELECT * FROM Company"))
+    assert "[QODBC] Error: 80040410 - " in asked[1]
     assert switch(on=False) == 200
     assert connect(desk).cursor().execute("sp_health").fetchone().state == "open"
 

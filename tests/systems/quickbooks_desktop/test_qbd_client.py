@@ -153,6 +153,18 @@ def test_a_code_says_what_to_do(number: str, kind: type[InterWeaveError]) -> Non
         ("08001", "x: [IW connector] The company file cannot be opened (licence): [QODBC] Expired", "odbc.licence"),
         ("08001", "failed: [IW connector] The company file cannot be opened (unknown): Odd", "odbc.not_open"),
         ("08001", "failed: [IW connector] The statement has not ended within 120 s; its outcome", "odbc.timeout"),
+        ("08001", "x: [QODBC] Error: Beginning session failed 80040414", "80040414"),
+        ("08001", "x: [QODBC] Error: -2147220472 - Could not start QuickBooks.", "80040408"),
+        ("HY000", "[QODBC] Error: Driver is not registered", "odbc.licence"),
+        ("08001", "[QODBC] Error: Can not open the company file", "odbc.not_open"),
+        ("HYT00", "[QODBC] Query timeout expired", "odbc.timeout"),
+        ("08001", 'at "h" failed: SSL error: certificate verify failed', "odbc.tls"),
+        ("08001", 'at "h" failed: server certificate for "g" does not match host name "h"', "odbc.tls"),
+        ("08001", 'at "h" failed: root certificate file "/x.pem" does not exist', "odbc.tls"),
+        ("08001", 'at "h" failed: server does not support SSL, but SSL was required', "odbc.tls"),
+        ("08001", "This connector speaks TLS only: SSLmode=require (or verify-full)", "odbc.tls"),
+        ("08001", 'at "certificate.example" failed: Connection refused', "odbc.unreachable"),
+        ("08001", 'at "h" failed: SSL error: unexpected eof while reading', "odbc.unreachable"),
         ("", "libodbc.so.2: cannot open shared object file", "odbc.driver"),
     ],
 )
@@ -188,8 +200,43 @@ def test_what_the_driver_itself_refuses_is_a_matter_of_configuration(state: str,
 
 
 @pytest.mark.parametrize(
+    ("state", "text", "expected"),
+    [
+        ("HY000", "[QODBC] Field is not insertable: Balance", "odbc.statement"),
+        ("HY000", "[QODBC] Field is not updateable: Balance", "odbc.statement"),
+        ("HY000", "[QODBC] Table is read only: Host", "odbc.statement"),
+        ("HY000", "[QODBC] Stored procedure is not known here: sp_x", "odbc.statement"),
+        ("HY000", "[QODBC] Expected lexical element not found: <identifier>", "odbc.statement"),
+        ("HY000", "[QODBC] Invalid operand for operator: =", "odbc.statement"),
+        ("HY000", "[QODBC] Invalid column name: CustomFieldAccountID", "odbc.name"),
+        ("HY000", "[QODBC] License has expired", "odbc.licence"),
+        ("42601", "[IW connector] Refused: one statement is taken at a time", "odbc.statement"),
+    ],
+)
+def test_what_qodbc_remarks_has_not_reached_quickbooks(state: str, text: str, expected: str) -> None:
+    """A statement that QODBC itself refuses is no lost connection: nothing is to be looked up."""
+    with pytest.raises(FixConfiguration) as caught:
+        Script({"UPDATE": DriverError(state, f"[{state}] {text}")}).client().run(Statement("UPDATE x"))
+    assert caught.value.code == expected
+    assert caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("state", "text"), [("08S01", "Table is read only: x"), ("HY000", "Error parsing complete XML")]
+)
+def test_what_may_have_reached_quickbooks_is_in_doubt(state: str, text: str) -> None:
+    """A connection that is gone, and words that nobody knows, leave a write to be looked up."""
+    with pytest.raises(ConnectionFailure) as caught:
+        Script({"UPDATE": DriverError(state, f"[QODBC] {text}")}).client().run(Statement("UPDATE x"))
+    assert (caught.value.code, caught.value.sent) == ("odbc.lost", True)
+
+
+@pytest.mark.parametrize(
     ("said", "expected", "sent"),
     [
+        ("Not begun: the company file has not been opened within 120 s", "odbc.timeout", False),
+        ("The company file cannot be opened (unknown): [QODBC] Odd", "odbc.not_open", False),
+        ("The company file was reopened; the group's lines are gone", "odbc.lost", True),
         ("Not begun: another session has been writing for 120 s", "odbc.busy", False),
         ("The statement has not ended within 600 s; its outcome is unknown", "odbc.lost", True),
         ("The connector is being stopped", "odbc.lost", True),

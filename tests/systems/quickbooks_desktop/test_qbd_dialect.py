@@ -89,6 +89,12 @@ def test_changes_and_deletions_name_their_row() -> None:
         ("first line\n[QODBC] Error: 80040414 - A modal dialog box is showing.", "80040414", None),
         ("[QODBC] Error: 8004040a - Another company file is open", "8004040A", "Another company file is open"),
         ("server closed the connection unexpectedly", "", "server closed the connection unexpectedly"),
+        ("[QODBC] Error: 0x80040408 Could not start QuickBooks.", "80040408", "Could not start QuickBooks."),
+        ("[QODBC] Error: -2147220472 - Could not start QuickBooks.", "80040408", "Could not start QuickBooks."),
+        ("[QODBC] Error: -1 - Unexpected error", "-1", "Unexpected error"),
+        ("[QODBC] Error: Driver is not registered", "", "[QODBC] Error: Driver is not registered"),
+        ("[QODBC] Error: Beginning session failed", "", "[QODBC] Error: Beginning session failed"),
+        ("[QODBC] Error: Access denied", "", None),
     ],
 )
 def test_errors_are_read_over_all_lines(message: str, code: str, text: str | None) -> None:

@@ -2,7 +2,8 @@
 
     server.py    the port, who may come in, the end        signin.py    TLS and the password of one client
     session.py   what a client asks, one after the other
-    source.py    the one connection, the writer's turn     wire.py      messages of the PostgreSQL wire protocol
+    source.py    the writer's turn, whose id is the last   wire.py      messages of the PostgreSQL wire protocol
+    thread.py    the one connection, one thing at a time
     sql.py       what psqlodbc rewrote, put back           typed.py     quotation marks around numbers taken off
     functions.py ... of functions, conversions, outer joins
     fixed.py     answers to psqlodbc's own questions       scram.py     passwords

@@ -23,7 +23,7 @@ class Limits:
     :param open_seconds: how long opening the data source may take; QODBC may have to start QuickBooks.
     :param statement_seconds: a statement that takes longer is given up; what it wrote is then unknown.
     :param cancel_seconds: how long the driver gets to end it.
-    :param health_seconds: how long `sp_health` waits for an answer.
+    :param health_seconds: how long the small statement of `sp_health` may take; for its turn it waits a second.
     :param refusal_seconds: how long a client waits that gave a wrong password.
     :param turn_seconds: how long a writer waits for another one.
     :param group_seconds: how long a group may stay open without a further statement.

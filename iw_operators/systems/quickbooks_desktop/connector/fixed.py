@@ -30,6 +30,8 @@ _CURSOR: Final = re.compile(r"\s*(?:DECLARE|FETCH|MOVE)\b", re.IGNORECASE)
 _CATALOG: Final = re.compile(r"\bpg_(?:catalog|type|attrdef|class)\b|\bcurrent_schema\s*\(", re.IGNORECASE)
 _LIKE: Final = re.compile(r"c\.relname (?P<how>=|like) '(?P<name>(?:[^']|'')*)'", re.IGNORECASE)
 _ATTNAME: Final = re.compile(r"a\.attname (?P<how>=|like) '(?P<name>(?:[^']|'')*)'", re.IGNORECASE)
+_ASKS_COLUMNS: Final = "a.attname, a.atttypid"
+_ASKS_TABLES: Final = "select relname, nspname, relkind"
 _TYPE_NAMES: Final = {
     Kind.BOOL: "bool",
     Kind.BIGINT: "int8",
@@ -80,7 +82,10 @@ class Answer:
 
 def is_fixed(statement: str) -> bool:
     """Return whether the connector answers the statement itself, without the data source or with its catalogue."""
-    return bool(_SET.match(statement) or _SHOW.match(statement) or _DISCARD.match(statement) or is_catalogue(statement))
+    if is_catalogue(statement):
+        return True
+    parts = _parts(statement)
+    return bool(parts) and all(_SET.match(part) or _SHOW.match(part) or _DISCARD.match(part) for part in parts)
 
 
 def is_cursor(statement: str) -> bool:
@@ -95,10 +100,15 @@ def is_catalogue(statement: str) -> bool:
     return statement.lstrip()[:6].lower() == "select" and bool(_CATALOG.search(bare))
 
 
+def asks_data_source(statement: str) -> bool:
+    """Return whether the answer to a question to the catalogue comes from the data source."""
+    return _ASKS_COLUMNS in statement or statement.lstrip().lower().startswith(_ASKS_TABLES)
+
+
 def answer(statement: str) -> list[Answer]:
     """Return the answers to a statement of settings (several may come in one message)."""
     answers = []
-    for part in filter(None, (piece.strip() for piece in statement.split(";"))):
+    for part in _parts(statement):
         if shown := _SHOW.match(part):
             name = shown[1].lower()
             value = {"transaction_isolation": "read committed"}.get(name, SETTINGS.get(name, ""))
@@ -108,19 +118,23 @@ def answer(statement: str) -> list[Answer]:
     return answers
 
 
+def _parts(statement: str) -> list[str]:
+    return [part for piece in statement.split(";") if (part := piece.strip())]
+
+
 def catalogue(statement: str, backend: Backend) -> Answer:
     """Return what the driver wants to know about tables and columns; other questions get an empty answer.
 
-    Runs in the backend's thread.
+    Runs in the backend's thread where `asks_data_source`.
     """
     if "current_schema" in statement:
         return Answer("SELECT 1", (Column("current_schema", Kind.VARCHAR),), (("",),))
     if "typname = 'lo'" in statement:
         return Answer("SELECT 0", (Column("oid", Kind.INTEGER), Column("typbasetype", Kind.INTEGER)))
-    if "a.attname, a.atttypid" in statement:
+    if _ASKS_COLUMNS in statement:
         rows = list(_columns(statement, backend))
         return Answer(f"SELECT {len(rows)}", _COLUMN_ANSWER, rows)
-    if statement.lstrip().lower().startswith("select relname, nspname, relkind"):
+    if statement.lstrip().lower().startswith(_ASKS_TABLES):
         wanted = _pattern(re.search(r"relname (?P<how>=|like) '(?P<name>(?:[^']|'')*)'", statement, re.IGNORECASE))
         tables = [(name, "", "v" if view else "r") for name, view in backend.tables() if wanted.fullmatch(name)]
         return Answer(f"SELECT {len(tables)}", _TABLE_ANSWER, tables)

@@ -16,6 +16,7 @@ class State(StrEnum):
 
     OPEN = "open"
     BUSY = "busy"
+    OPENING = "opening"
     STOPPING = "stopping"
     CLOSED = "company_file_closed"
     MODAL_DIALOG = "modal_dialog"
@@ -31,6 +32,8 @@ class State(StrEnum):
 ADVICE: Final = {
     State.OPEN: "",
     State.BUSY: "Another statement is running; ask again when it has ended.",
+    State.OPENING: "The company file is being opened, and QuickBooks started where it has to be; look for a window in"
+    " QuickBooks that waits for an answer if it lasts.",
     State.STOPPING: "The connector is being stopped.",
     State.CLOSED: "Open the company file in QuickBooks, or allow QODBC to open it unattended (Preferences, Integrated"
     " Applications) and check that the path in the data source leads to it.",
@@ -66,6 +69,7 @@ _WORDS: Final = (
     (State.CLOSED, r"could not open|company (?:data )?file|begin session|not running"),
 )
 _CODE: Final = re.compile(r"\b8004[0-9A-F]{4}\b", re.IGNORECASE)
+_DECIMAL: Final = re.compile(r"(?<![\w.])-214722\d{4}(?![\w.])")  # the same codes, as signed numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ def state_of(text: str, *, connecting: bool = True) -> State:
         text may hold a record's words.
     """
     found = {code.upper() for code in _CODE.findall(text)}
+    found |= {f"{int(code) + (1 << 32):X}" for code in _DECIMAL.findall(text)}
     for state, codes in _CODES.items():
         if found.intersection(codes):
             return state

@@ -15,8 +15,17 @@ from iw_operators.systems.quickbooks_desktop.connector import fixed, wire
 from iw_operators.systems.quickbooks_desktop.connector.backend import BackendError, Column, Kind, Rows
 from iw_operators.systems.quickbooks_desktop.connector.health import State, state_of
 from iw_operators.systems.quickbooks_desktop.connector.signin import Ended, Line, SignIn
-from iw_operators.systems.quickbooks_desktop.connector.source import CANCELLED, NotBegun
-from iw_operators.systems.quickbooks_desktop.connector.sql import Shape, leading, restore, shape, transaction
+from iw_operators.systems.quickbooks_desktop.connector.source import CANCELLED
+from iw_operators.systems.quickbooks_desktop.connector.sql import (
+    Shape,
+    leading,
+    restore,
+    several,
+    shape,
+    transaction,
+    without_comments,
+)
+from iw_operators.systems.quickbooks_desktop.connector.thread import NotBegun
 
 if TYPE_CHECKING:
     from iw_operators.systems.quickbooks_desktop.connector.server import Connector
@@ -35,7 +44,13 @@ HEALTH: Final = tuple(
         ("up_seconds", Kind.INTEGER),
     )
 )
+LINES_GONE: Final = "[IW connector] The company file was reopened; the group's lines are gone"
+ID_GONE: Final = "[IW connector] The company file was reopened; it does not know this connection's last id any more"
 Other = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Reopened(BackendError):
+    """The connection that a statement needs is gone; it has not begun."""
 
 
 class Session:
@@ -52,6 +67,7 @@ class Session:
         self._in_transaction = False
         self._group = ""
         self._group_at = 0
+        self._ran_at = 0  # the generation of the connection that the last statement has run on
         self.signed_in = False
         self.idle = False
         self.key = 0
@@ -71,7 +87,7 @@ class Session:
                 database = await SignIn(self._connector, self._line, self.number).run()
             if database is not None:
                 self.signed_in = True
-                await self._welcome(database)  # takes its time where QuickBooks has to be started
+                await self._welcome(database)
                 await self._queries()
         except (Ended, ConnectionError, asyncio.IncompleteReadError, TimeoutError, ssl.SSLError):
             pass
@@ -88,7 +104,7 @@ class Session:
     async def _leave(self) -> None:
         if self._group and self._group_at == self._source.generation:
             log.warning("connector.group_given_up", session=self.number, table=self._group)
-            await self._source.reopen()
+            self._source.give_up()
         self._group = ""
         self._source.gone(self)
 
@@ -98,11 +114,7 @@ class Session:
             await self._line.refuse("3D000", f"This port serves the company file {self._config.database!r}")
         if self._connector.stopping:
             await self._line.refuse("57P03", "[IW connector] The connector is being stopped")
-        try:
-            await self._source.open()
-        except BackendError as error:
-            log.warning("connector.not_open", session=self.number, state=state_of(error.text).value)
-            await self._line.refuse("08001", _not_open(error).text)
+        # The company file is opened by the first statement: it may take minutes, which no driver waits for here.
         self._source.arrived(self)
         for name, value in fixed.SETTINGS.items():
             self._line.writer.write(wire.parameter_status(name, value))
@@ -148,7 +160,7 @@ class Session:
             await self._line.writer.drain()
 
     async def _query(self, text: str) -> None:
-        words, statement = leading(text)
+        words, statement = leading(without_comments(text))
         for word in words:
             self._in_transaction = self._in_transaction or word == "BEGIN"
             self._line.writer.write(wire.complete(word))
@@ -165,14 +177,12 @@ class Session:
             return
         try:
             if fixed.is_catalogue(statement):
-                async with self._source.statement():
-                    answer = await self._source.call(lambda: fixed.catalogue(statement, self._source.backend))
-                self._answer(answer)
+                self._answer(await self._catalogue(statement))
             elif fixed.is_fixed(statement):
                 for answer in fixed.answer(statement):
                     self._answer(answer)
             else:
-                await self._statement(await self._source.retyped(restore(statement)))
+                await self._statement(restore(statement))
         except BackendError as error:
             self._line.writer.write(wire.error(error.sqlstate, error.text))
         except (ArithmeticError, LookupError, TypeError, UnicodeError, ValueError) as error:
@@ -180,6 +190,14 @@ class Session:
             log.error("connector.unexpected", session=self.number, error=type(error).__name__)
             text = f"[IW connector] {type(error).__name__} in the connector; the statement's outcome is unknown"
             self._line.writer.write(wire.error("XX000", text))
+
+    async def _catalogue(self, statement: str) -> fixed.Answer:
+        source = self._source
+        if not fixed.asks_data_source(statement):  # psqlodbc asks such things while it connects
+            return fixed.catalogue(statement, source.backend)
+        await self._open()
+        async with source.statement():
+            return await source.call(lambda: fixed.catalogue(statement, source.backend))
 
     def _answer(self, answer: fixed.Answer) -> None:
         if answer.columns:
@@ -191,21 +209,24 @@ class Session:
     async def _end_transaction(self, word: str) -> None:
         """Nothing can be rolled back but a group whose lines are still in the cache."""
         if word == "ROLLBACK" and self._group:
-            await self._give_up_group()
+            self._give_up_group()
         if word in ("COMMIT", "ROLLBACK"):
             self._in_transaction = False
         elif word == "BEGIN":
             self._in_transaction = True
         self._line.writer.write(wire.complete(word))
 
-    async def _give_up_group(self) -> None:
+    def _give_up_group(self) -> None:
         current = self._group_at == self._source.generation
         self._group = ""
         if current:
-            await self._source.reopen()
+            self._source.give_up()
         self._source.give_turn(self)
 
     async def _statement(self, statement: str) -> None:
+        if several(statement):
+            msg = "[IW connector] Refused: one statement is taken at a time, and something stands behind a semicolon"
+            raise BackendError(msg, "42601")
         asked = shape(statement)
         self._cancelled = False
         begun = time.monotonic()
@@ -230,7 +251,8 @@ class Session:
         found = self._source.last_id(self, asked.table)
         if isinstance(found, str):
             same = found.lower() == asked.table.lower()
-            return await self._run(statement if same else f"sp_lastinsertid {found}", asked)
+            statement = statement if same else f"sp_lastinsertid {found}"
+            return await self._run(statement, asked, at=self._source.generation)
         columns, rows = found
         self._answer(fixed.Answer(f"SELECT {len(rows)}", columns, rows))
         return len(rows)
@@ -240,22 +262,29 @@ class Session:
             msg = "[IW connector] This connector is set to read only"
             raise BackendError(msg, "25006")
         if self._group and self._group_at != self._source.generation:
-            await self._line.refuse("08S01", "[IW connector] The company file was reopened; the group's lines are gone")
+            await self._line.refuse("08S01", LINES_GONE)
+        await self._open()  # while others may write
         await self._take_turn()
+        at = self._group_at if self._group else None
         try:
             if asked.verb == "INSERT":
                 await self._source.keep_last_id(self, asked.table)
-            count = await self._run(statement, asked)
-        except BaseException:
+            count = await self._run(statement, asked, at=at)
+        except BaseException as error:
             if self._group:
-                await self._give_up_group()
+                self._give_up_group()
+            elif asked.groups and not isinstance(error, NotBegun):  # the line may be in the cache, or get there
+                self._source.give_up()
             self._source.give_turn(self)
+            if isinstance(error, Reopened):
+                await self._line.refuse(error.sqlstate, error.text)
             raise
         if asked.groups:
-            self._group, self._group_at = asked.table, self._source.generation
+            self._group, self._group_at = asked.table, self._ran_at
             return count
         if asked.verb == "INSERT":
-            self._source.inserted(self, asked.table)
+            if self._ran_at == self._source.generation:
+                self._source.inserted(self, asked.table)
             self._group = ""
         if not self._group:
             self._source.give_turn(self)
@@ -291,16 +320,34 @@ class Session:
             msg = "[IW connector] Not begun: it was cancelled"
             raise NotBegun(msg, CANCELLED)
 
-    async def _run(self, statement: str, asked: Shape) -> int:
-        """Run a statement and send what it gives, in batches no larger than the client takes. Return the rows."""
+    async def _open(self) -> None:
+        """Have the company file open. Raises `BackendError` that says why it is not."""
+        try:
+            await self._source.open()
+        except NotBegun:
+            raise
+        except BackendError as error:
+            log.warning("connector.not_open", session=self.number, state=state_of(error.text).value)
+            raise _not_open(error) from None
+
+    async def _run(self, statement: str, asked: Shape, *, at: int | None = None) -> int:
+        """Run a statement and send what it gives, in batches no larger than the client takes. Return the rows.
+
+        :param at: the generation of the one connection that it may run on. Raises `Reopened` where that is gone.
+        """
         source, backend = self._source, self._source.backend
+        await self._open()
+        statement = await source.retyped(statement)
 
         def execute() -> Rows:
             self._check_wanted()
+            if at not in (None, source.current):
+                raise Reopened(LINES_GONE if asked.writes else ID_GONE, "08S01")
+            self._ran_at = source.current
             self._executing = True
             try:
                 try:
-                    backend.open()
+                    source.ensure_open()
                 except BackendError as error:
                     raise _not_open(error) from None
                 return backend.execute(statement)
@@ -308,13 +355,12 @@ class Session:
                 self._executing = False
 
         async with source.statement():
-            generation = source.generation
             try:
                 rows = await source.call(execute)
                 return await self._send(rows, asked)
             except BackendError as error:
-                if error.lost and generation == source.generation:
-                    await source.reopen()
+                if error.lost and self._ran_at == source.generation:
+                    source.give_up()
                 raise
 
     async def _send(self, rows: Rows, asked: Shape) -> int:

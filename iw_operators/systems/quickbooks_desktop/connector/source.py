@@ -1,8 +1,8 @@
-"""One company file: its one connection, its one thread, the writer's turn, and whose id was made last.
+"""One company file: the writer's turn, whose id was made last, who uses the file, and how it is.
 
-A statement runs in the data source's thread, where QODBC's COM objects live. Who begins to write takes the turn, and
-keeps it until the group in the connection's cache is written or given up; readers go in between, as far as the driver
-lets two statements be open at a time.
+A statement runs in the data source's thread (`thread`). Who begins to write takes the turn, and keeps it until the
+group in the connection's cache is written or given up; readers go in between, as far as the driver lets two statements
+be open at a time.
 
 The file is open while somebody uses it: QuickBooks lets nobody switch to single-user mode while a program has it open.
 """
@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Hashable, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -22,13 +21,12 @@ from iw_operators.systems.quickbooks_desktop.connector import typed
 from iw_operators.systems.quickbooks_desktop.connector.backend import Backend, BackendError, Kind
 from iw_operators.systems.quickbooks_desktop.connector.config import Limits
 from iw_operators.systems.quickbooks_desktop.connector.health import Health, State, state_of
+from iw_operators.systems.quickbooks_desktop.connector.thread import TIMED_OUT, DataSourceThread, NotBegun
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
-TIMED_OUT = "HYT00"
-CANCELLED = "57014"
-
+CANCELLED: Final = "57014"
+AT_ONCE_SECONDS: Final = 1.0  # of `sp_health`: how long it waits for its turn, or for a file that is being opened
 
 _LINES = re.compile(r"(?:item|expense|(?<=journalentry)debit|(?<=journalentry)credit)?line\Z")
 
@@ -38,20 +36,13 @@ def record_of(table: str) -> str:
     return _LINES.sub("", table.lower()) or table.lower()
 
 
-class NotBegun(BackendError):
-    """A statement that the data source has not seen."""
-
-
-class Source:
+class Source(DataSourceThread):
     """The data source of one company file. Use it from one event loop."""
 
     def __init__(self, backend: Backend, limits: Limits, probe: str) -> None:
-        self.backend = backend
-        self.limits = limits
-        self.generation = 0
+        super().__init__(backend, limits)
         self.waiting_writers = 0
         self._probe = probe
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="data-source")
         self._turn = asyncio.Lock()
         self._owner: Hashable | None = None
         self._whole = asyncio.Lock()
@@ -61,46 +52,13 @@ class Source:
         self._users: set[Hashable] = set()
         self._leaving: asyncio.TimerHandle | None = None
 
-    # --- the thread
+    # --- what is known of the connection
 
-    async def call(self, work: Callable[[], T], *, seconds: float = 0.0) -> T:
-        """Run `work` in the data source's thread. :param seconds: how long it may take; 0: as long as a statement.
-
-        Raises `BackendError`: the work's own, or one with SQLSTATE HYT00 when it has not ended in time. A work that
-        had not begun by then is withdrawn, and its error's text says so; one that had begun may still be done.
-        """
-        seconds = seconds or self.limits.statement_seconds
-        future = self._thread.submit(work)
-        waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait({waiting}, timeout=seconds)
-        if done:
-            return waiting.result()
-        if future.cancel():
-            msg = f"[IW connector] Not begun: another statement has been running for {seconds:g} s"
-            raise NotBegun(msg, TIMED_OUT)
-        self.backend.cancel()
-        done, _ = await asyncio.wait({waiting}, timeout=self.limits.cancel_seconds)
-        waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        future.add_done_callback(self._overdue)
-        self.forget()
-        msg = f"[IW connector] The statement has not ended within {seconds:g} s; its outcome is unknown"
-        raise BackendError(msg, TIMED_OUT)
-
-    def _overdue(self, future: Future[Any]) -> None:
-        """A statement that nobody waits for any more has ended: begin again with a new connection."""
-        log.warning("connector.overdue", failed=future.exception() is not None)
-        with contextlib.suppress(RuntimeError):  # the connector has stopped meanwhile
-            self._thread.submit(self.backend.close)
-
-    async def open(self) -> None:
-        """Connect unless connected. Raises `BackendError`."""
-        await self.call(self.backend.open)
-
-    def forget(self) -> None:
-        """The connection's state is not known any more: no group, no last id survives it."""
-        self.generation += 1
+    def give_up(self) -> None:
+        """Close the connection before anything else runs: no group, no last id survives it."""
         self._last.clear()
         self._kinds.clear()
+        super().give_up()
 
     async def retyped(self, statement: str) -> str:
         """Return a statement whose numbers stand bare where their columns hold numbers."""
@@ -108,11 +66,13 @@ class Source:
             return statement
         kinds: dict[str, Kind] = {}
         for table in typed.tables(statement):
-            kinds |= await self._kinds_of(table.lower())
+            kinds |= await self._kinds_of(table)
         return typed.retype(statement, kinds.get) if kinds else statement
 
     async def _kinds_of(self, table: str) -> Mapping[str, Kind]:
-        if table not in self._kinds:
+        """Return the kinds of a table's columns; its name is asked for as it is written, which some drivers want."""
+        known = table.lower()
+        if known not in self._kinds:
             try:
                 async with self.statement():
                     columns = await self.call(lambda: self.backend.columns(table))
@@ -120,14 +80,8 @@ class Source:
                 return {}
             if not columns:
                 return {}
-            self._kinds[table] = {column.name.lower(): column.kind for column in columns}
-        return self._kinds[table]
-
-    async def reopen(self) -> None:
-        """Close the connection, and with it what its cache holds; the next statement opens a new one."""
-        self.forget()
-        with contextlib.suppress(BackendError):
-            await self.call(self.backend.close)
+            self._kinds[known] = {column.name.lower(): column.kind for column in columns}
+        return self._kinds[known]
 
     @contextlib.asynccontextmanager
     async def statement(self) -> AsyncIterator[None]:
@@ -174,7 +128,12 @@ class Source:
         if other is None or other is owner:
             return
 
+        made_at = self.generation
+
         def ask() -> tuple[Any, list[Any]]:
+            if self.current != made_at:
+                msg = "[IW connector] Not begun: the connection that knew the id is gone"
+                raise NotBegun(msg, "HY010")
             rows = self.backend.execute(f"sp_lastinsertid {named}")
             try:
                 return rows.columns, list(rows.fetch(10))
@@ -237,20 +196,27 @@ class Source:
     def _let_go(self) -> None:
         # Whoever comes meanwhile finds the file closed, not half closed: the thread does one thing after the other.
         self._leaving = None
-        self.forget()
-        with contextlib.suppress(RuntimeError):  # the connector has stopped meanwhile
-            self._thread.submit(self.backend.close)
+        was_open = self.in_use
+        self.give_up()
+        if was_open:
             log.info("connector.let_go")
 
-    # --- health, end
+    # --- health
 
-    async def health(self) -> Health:
-        """Return how the company file is, by a small statement unless another one is running."""
+    async def health(self, *, patient: bool = False) -> Health:
+        """Return how the company file is, by a small statement unless another one is running; it answers at once.
+
+        :param patient: wait for as long as opening the file and the small statement may take.
+        """
+        if not patient and self.opening:
+            return Health(State.OPENING)
         if self._whole.locked():
             return Health(State.BUSY)
+        seconds = self.limits.health_seconds
+        begin = 0.0 if patient else min(AT_ONCE_SECONDS, seconds)
 
         def ask() -> None:
-            self.backend.open()
+            self.ensure_open()
             if self._probe:
                 rows = self.backend.execute(self._probe)
                 try:
@@ -260,21 +226,12 @@ class Source:
 
         try:
             async with self.statement():
-                await self.call(ask, seconds=self.limits.health_seconds)
+                await self.open(seconds=begin)
+                await self.call(ask, seconds=seconds, begin_seconds=begin)
         except NotBegun as error:
-            return Health(State.BUSY, error.text)
+            return Health(State.OPENING) if self.opening else Health(State.BUSY, error.text)
         except BackendError as error:
             if error.lost:
-                await self.reopen()
+                self.give_up()
             return Health(state_of(error.text), error.text)
         return Health(State.OPEN)
-
-    async def close(self) -> bool:
-        """Close the connection and end the thread; return whether that was done: False where a statement hangs."""
-        try:
-            await self.call(self.backend.close, seconds=self.limits.stop_seconds)
-        except BackendError:
-            return False
-        finally:
-            self._thread.shutdown(wait=False)
-        return True

@@ -16,7 +16,7 @@ from iw_operators.systems.quickbooks_desktop.connector.functions import put_back
 
 _LEADING: Final = re.compile(r"\s*(BEGIN|SAVEPOINT\s+\w+|RELEASE(?:\s+SAVEPOINT)?\s+\w+)\s*(?:;|\Z)", re.IGNORECASE)
 _TRANSACTION: Final = re.compile(
-    r"\s*(?P<word>COMMIT|ROLLBACK|END|ABORT|START\s+TRANSACTION)(?P<rest>\b[^']*)\Z", re.IGNORECASE
+    r"\s*(?P<word>COMMIT|ROLLBACK|END|ABORT|START\s+TRANSACTION)(?P<rest>\b[^';]*);?\s*\Z", re.IGNORECASE
 )
 _LITERAL: Final = re.compile(
     r"""(?P<name>"(?:[^"]|"")*")
@@ -28,10 +28,27 @@ _LITERAL: Final = re.compile(
 )
 _CALLED: Final = re.compile(r"\s*SELECT\s+\*\s+FROM\s+(?P<call>sp_\w+\b.*)\Z", re.IGNORECASE | re.DOTALL)
 _CALL_ARGUMENTS: Final = re.compile(r"(sp_\w+)\s*\((.*)\)\s*\Z", re.IGNORECASE | re.DOTALL)
+_COMMENT: Final = re.compile(
+    r"""(?P<kept>"(?:[^"]|"")*" | \b[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*') | --[^\r\n]* | /\*.*?\*/""",
+    re.VERBOSE | re.DOTALL,
+)
+_QUOTED: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
 QUOTE: Final = "'"
 _NUMBERS: Final = ("float", "int", "numeric")
 _BACKSLASH: Final = re.compile(r"\\(.)", re.DOTALL)
 _BACKSLASHED: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
+def without_comments(text: str) -> str:
+    """Return a statement with a blank for each comment outside of quotation marks: nothing hides behind them."""
+    if "--" not in text and "/*" not in text:
+        return text
+    return _COMMENT.sub(lambda match: match["kept"] or " ", text)
+
+
+def several(statement: str) -> bool:
+    """Return whether something stands behind a semicolon outside of quotation marks."""
+    return ";" in statement and ";" in _QUOTED.sub("''", statement).rstrip("; \t\r\n")
 
 
 def leading(statement: str) -> tuple[list[str], str]:
@@ -79,10 +96,16 @@ def _literal(match: re.Match[str]) -> str:
     if cast == "time":
         return f"{{t {text}}}"
     if cast.startswith(_NUMBERS):
-        return text[1:-1]
+        return unquoted(text, match)
     if cast.startswith("bool"):
         return "1" if text[1:-1].lower() in ("1", "t", "true") else "0"
     return text
+
+
+def unquoted(literal: str, match: re.Match[str]) -> str:
+    """Return a number without its quotation marks; two signs in a row would begin a comment."""
+    number = literal[1:-1]
+    return f" {number}" if number.startswith("-") and match.string.endswith("-", 0, match.start()) else number
 
 
 def _milliseconds(moment: str) -> str:
@@ -113,7 +136,7 @@ class Shape:
         return f"{verb} {self.table}".strip()
 
 
-_WORDS: Final = re.compile(r"[A-Za-z_][\w]*")
+_FIRST: Final = re.compile(r"[\s(]*([A-Za-z_]\w*)")
 _TARGET: Final = re.compile(
     r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+(?:\*\s+)?FROM|sp_\w+)\s+(?P<table>\"[^\"]+\"|[\w.]+)", re.IGNORECASE
 )
@@ -122,6 +145,9 @@ _INSERT: Final = re.compile(
     r"(?P<head>\s*INSERT\s+INTO\s+(?:\"[^\"]+\"|[\w.]+)\s*\((?P<names>[^)]*)\)\s*VALUES\s*\()(?P<values>.*)(?P<tail>\)\s*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
+_TEXT: Final = re.compile(r"'(?:[^']|'')*'")
+_INTO: Final = re.compile(r"\bINTO\b", re.IGNORECASE)
+_CALLS: Final = re.compile(r"\bsp_\w+", re.IGNORECASE)
 _READS: Final = frozenset(
     {"SELECT", "SP_COLUMNS", "SP_TABLES", "SP_LASTINSERTID", "SP_REPORT", "SP_PRIMARYKEYS", "SP_HEALTH", "SP_VERSION"}
 )
@@ -130,13 +156,21 @@ _ONE: Final = frozenset({"1", "TRUE", "'1'", "'T'", "'TRUE'", "'Y'"})
 
 
 def shape(statement: str) -> Shape:
-    """Return what kind of statement it is. What is not known to read counts as a write."""
-    word = _WORDS.search(statement)
-    verb = word[0].upper() if word else ""
-    target = _TARGET.match(statement) or (_FROM.search(statement) if verb == "SELECT" else None)
+    """Return what kind of statement it is (without comments). What does not plainly read counts as a write."""
+    word = _FIRST.match(statement)
+    verb = word[1].upper() if word else ""
+    bare = _TEXT.sub("''", statement)
+    target = _TARGET.match(statement) or (_FROM.search(bare) if verb == "SELECT" else None)
     table = target["table"].strip('"') if target else ""
     groups = verb == "INSERT" and (inserted(statement).get("fqsavetocache", "").upper() in _ONE)
-    return Shape(verb, table, verb not in _READS, groups)
+    return Shape(verb, table, verb not in _READS or several(statement) or _writes_by_the_way(bare), groups)
+
+
+def _writes_by_the_way(bare: str) -> bool:
+    """Return whether a statement without its quoted texts makes a table (`SELECT ... INTO`) or calls what may write."""
+    plain = _QUOTED.sub("''", bare)
+    called = (word.upper() for word in _CALLS.findall(plain))
+    return _INTO.search(plain) is not None or any(word not in _READS for word in called)
 
 
 def inserted(statement: str) -> dict[str, str]:

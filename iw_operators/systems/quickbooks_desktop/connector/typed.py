@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from iw_operators.systems.quickbooks_desktop.connector.backend import Kind
-from iw_operators.systems.quickbooks_desktop.connector.sql import inserted_parts, members
+from iw_operators.systems.quickbooks_desktop.connector.sql import inserted_parts, members, unquoted
 
 Kinds = Mapping[str, Kind]
 
@@ -59,7 +59,8 @@ def retype(statement: str, kind_of: Callable[[str], Kind | None]) -> str:
     def piece(match: re.Match[str]) -> str:
         nonlocal column
         if match["text"]:
-            return _bare(match["text"], kind_of(column) if column else None)
+            found = _bare(match["text"], kind_of(column) if column else None)
+            return found if found == match["text"] else unquoted(match["text"], match)
         if match["escape"]:
             column = ""  # what a function gives is not of its column's kind
         name = match["quoted"] or match["word"]

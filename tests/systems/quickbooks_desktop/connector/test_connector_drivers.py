@@ -125,6 +125,8 @@ def test_texts_of_pyodbc_are_unwrapped() -> None:
     assert refusal(pyodbc.Error("08S01", "[08S01] gone (0) (SQLFetch)")).lost
     assert refusal(pyodbc.Error("HY000", "[HY000] [QODBC] Error: 80040416 - closed (0)")).lost
     assert not refusal(pyodbc.Error("HY000", "[HY000] [QODBC] Error: 80040414 - dialog (0)")).lost
+    assert refusal(pyodbc.Error("HY000", "[HY000] [QODBC] Error: -2147220458 - closed (0)")).lost
+    assert state_of("[QODBC] Error: -2147220460", connecting=False) == "modal_dialog"
 
 
 def test_a_missing_driver_is_told() -> None:

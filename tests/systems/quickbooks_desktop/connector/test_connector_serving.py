@@ -322,10 +322,17 @@ def test_read_only_refuses_writes(source: Source, serve: Serve, connect: Connect
         "DELETE FROM t WHERE b = 1",
         "sp_batchstart t",
         "what is this",
+        "/* SELECT */ DELETE FROM t WHERE b = 1",
+        "-- SELECT\nDELETE FROM t WHERE b = 1",
+        "SELECT a INTO t FROM u",
     ):
         assert "set to read only" in refused(lambda statement=statement: cursor.execute(statement))[1]  # type: ignore[misc]  # bound at once
+    assert "one statement" in refused(lambda: cursor.execute("SELECT a FROM t; DELETE FROM t WHERE b = 1"))[1]
+    assert "one statement" in refused(lambda: cursor.execute("SET a = 1; DELETE FROM t WHERE b = 1"))[1]
     assert source.said == []
     assert cursor.execute("sp_health").fetchone().read_only is True
+    cursor.execute("-- the first\nSELECT a FROM t")
+    assert source.said == ["SELECT a FROM t"]
 
 
 def test_the_log_has_no_values(source: Source, serve: Serve, connect: Connect) -> None:
@@ -363,12 +370,14 @@ def test_stop_ends_groups_and_refuses_the_rest(source: Source, serve: Serve, con
 def test_a_data_source_that_cannot_be_opened_is_told_at_once(
     source: Source, serve: Serve, connect: Connect, text: str
 ) -> None:
-    """A client that connects while the company file cannot be opened gets the data source's own words."""
+    """A client gets the data source's own words with its first statement, and is served once the file opens."""
     source.refuses = BackendError(text)
-    connector = serve()
-    assert text in refused(lambda: connect(connector))[1]
+    cursor = connect(serve()).cursor()
+    assert text in refused(lambda: cursor.execute("UPDATE t SET a = 1 WHERE b = 1"))[1]
+    assert text in cursor.execute("sp_health").fetchone().text
     source.refuses = None
-    assert connect(connector).cursor().execute("sp_health").fetchone().state == "open"
+    assert cursor.execute("UPDATE t SET a = 1 WHERE b = 1").rowcount == 1
+    assert cursor.execute("sp_health").fetchone().state == "open"
 
 
 def test_the_company_file_is_closed_when_nobody_is_connected(source: Source, serve: Serve, connect: Connect) -> None:
@@ -389,7 +398,9 @@ def test_the_company_file_may_stay_open_for_a_while(source: Source, serve: Serve
     """With `idle_seconds` whoever comes in time finds it open; when nobody does, it is closed."""
     connector = serve(limits=type(QUICK)(idle_seconds=0.5))
     for _ in range(2):
-        connect(connector).close()
+        one = connect(connector)
+        one.cursor().execute("UPDATE t SET a = 1 WHERE b = 1")
+        one.close()
         until(lambda: connector.sessions == 0)
     assert (source.opened, source.closed) == (1, 0)
     until(lambda: source.closed == 1)
@@ -428,16 +439,3 @@ def test_what_a_driver_should_not_give_is_told(source: Source, serve: Serve, con
     assert (state, "UnicodeDecodeError" in text, "secret" in text) == ("XX000", True, False)
     source.answer = lambda _: Answer(rowcount=1)
     assert cursor.execute("UPDATE t SET a = 1 WHERE b = 1").rowcount == 1
-
-
-def test_opening_may_take_longer_than_the_sign_in(source: Source, serve: Serve, connect: Connect) -> None:
-    """A client waits while QuickBooks is started, though its sign-in has a shorter limit."""
-    opening = source.open
-
-    def slowly() -> None:
-        threading.Event().wait(0.3)
-        opening()
-
-    source.open = slowly  # type: ignore[method-assign]  # for this test
-    connector = serve(limits=type(QUICK)(login_seconds=0.2))
-    assert connect(connector).cursor().execute("UPDATE t SET a = 1 WHERE b = 1").rowcount == 1

@@ -6,7 +6,15 @@ import pytest
 
 from iw_operators.systems.quickbooks_desktop.connector import typed
 from iw_operators.systems.quickbooks_desktop.connector.backend import Kind
-from iw_operators.systems.quickbooks_desktop.connector.sql import leading, members, restore, shape, transaction
+from iw_operators.systems.quickbooks_desktop.connector.sql import (
+    leading,
+    members,
+    restore,
+    several,
+    shape,
+    transaction,
+    without_comments,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +28,7 @@ from iw_operators.systems.quickbooks_desktop.connector.sql import leading, membe
         ("x = {ts '2026-01-31 14:24:18.000'}", "x = {ts '2026-01-31 14:24:18.000'}"),
         ("x = '1.5'::float8 AND y = '2'::int4 AND z = '3'::numeric(10,2)", "x = 1.5 AND y = 2 AND z = 3"),
         ("x = '1'::bool", "x = 1"),
+        ("x = y -'-1.5'::float8", "x = y - -1.5"),
         ("x = 'O''Brien::date'", "x = 'O''Brien::date'"),
         ("x = '2026-01-31''::date'", "x = '2026-01-31''::date'"),
         (r"x = E'a\\b\'c''d\n'", "x = 'a\\b''c''d\n'"),
@@ -94,6 +103,7 @@ def test_only_leading_transaction_words_are_taken_off() -> None:
         ("ROLLBACK to _x", "SAVEPOINT"),
         ("SELECT 1", ""),
         ("UPDATE x SET y = 'COMMIT'", ""),
+        ("COMMIT; DELETE FROM x", ""),
     ],
 )
 def test_the_end_of_a_transaction_is_known(statement: str, word: str) -> None:
@@ -114,12 +124,48 @@ def test_the_end_of_a_transaction_is_known(statement: str, word: str) -> None:
         ("sp_lastinsertid Invoice", "SP_LASTINSERTID Invoice", False, False),
         ("sp_batchstart Invoice", "SP_BATCHSTART Invoice", True, False),
         ("secret words", "OTHER", True, False),
+        ("words SELECT", "OTHER", True, False),
+        ("(SELECT a FROM b)", "SELECT b", False, False),
+        ("SELECT 'a from Smith', 'into' FROM \"Into\"", "SELECT Into", False, False),
+        ("SELECT a INTO b FROM c", "SELECT c", True, False),
+        ("SELECT a FROM sp_batchstart b", "SELECT sp_batchstart", True, False),
+        ("SELECT a FROM b; DELETE FROM c", "SELECT b", True, False),
+        ("sp_report ProfitAndLoss show x", "SP_REPORT ProfitAndLoss", False, False),
     ],
 )
 def test_a_statements_shape(statement: str, label: str, writes: bool, groups: bool) -> None:
     """Verb and table for the log, never a value; what is not known to read counts as a write."""
     found = shape(statement)
     assert (found.label, found.writes, found.groups) == (label, writes, groups)
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("/* SELECT */ DELETE FROM a", "  DELETE FROM a"),
+        ("-- SELECT\nDELETE FROM a", " \nDELETE FROM a"),
+        ("INSERT /* it's */ INTO a (b) VALUES (E'c\\'--d')", "INSERT   INTO a (b) VALUES (E'c\\'--d')"),
+        ("SELECT '/* a */', \"--\" FROM b --c", "SELECT '/* a */', \"--\" FROM b  "),
+        ("SELECT a /* without end", "SELECT a /* without end"),
+    ],
+)
+def test_nothing_hides_behind_comments(sent: str, meant: str) -> None:
+    """Comments come out before anything is made of a statement; what looks like one in quotation marks stays."""
+    assert without_comments(sent) == meant
+
+
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        ("SELECT a FROM b; DELETE FROM c", True),
+        ("SELECT a /* ' ; DELETE FROM c", True),
+        ("SELECT a FROM b ; ", False),
+        ("SELECT ';', \"a;b\" FROM c WHERE d = 'it''s; so'", False),
+    ],
+)
+def test_statements_behind_a_semicolon_are_seen(statement: str, more: bool) -> None:
+    """A semicolon divides statements, unless it stands in quotation marks or at the end."""
+    assert several(statement) is more
 
 
 def test_members_of_a_list() -> None:
@@ -152,6 +198,7 @@ KINDS = {"amount": Kind.NUMERIC, "isactive": Kind.BOOL, "name": Kind.VARCHAR}
             "DELETE FROM T WHERE Amount IN (1, 2) AND Name = '1'",
         ),
         ("SELECT * FROM T WHERE T.Amount BETWEEN '1' AND '2.5'", "SELECT * FROM T WHERE T.Amount BETWEEN 1 AND 2.5"),
+        ("UPDATE T SET Amount = Amount -'-5'", "UPDATE T SET Amount = Amount - -5"),
         ("SELECT * FROM T WHERE Amount = '12a'", "SELECT * FROM T WHERE Amount = '12a'"),
         ("SELECT * FROM T WHERE Amount > 1 AND {fn UCASE(Name)} = '5'",) * 2,
         (

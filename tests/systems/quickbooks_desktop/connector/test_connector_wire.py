@@ -16,10 +16,16 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from iw_operators.errors import FixConfiguration
+from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.connector.server import Connector
+from iw_operators.systems.quickbooks_desktop.dialect import Statement
+from iw_operators.systems.quickbooks_desktop.odbc import Source as Way
+from iw_operators.systems.quickbooks_desktop.odbc import connect as open_odbc
+from iw_operators.systems.quickbooks_desktop.odbc import connector_string
 from tests import certificates
 from tests.drivers import driver
-from tests.systems.quickbooks_desktop.connector.fakes import QUICK, Connect, Raw, Serve, Source
+from tests.systems.quickbooks_desktop.connector.fakes import PASSWORD, QUICK, Connect, Raw, Serve, Source
 
 pytestmark = pytest.mark.feature("S3")
 
@@ -58,6 +64,42 @@ def test_a_driver_checks_the_certificate(secure: Connector, connect: Connect, ce
     assert connect(secure, **ca).cursor().execute("sp_health").fetchone().state == "open"
     with pytest.raises(driver().Error, match="certificate"):
         connect(secure, **ca | {"pqopt": "{sslrootcert=/dev/null}"})
+
+
+def test_what_is_wrong_with_the_certificate_is_told(
+    secure: Connector, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Another authority, another host name, a missing file and no encryption are a matter of the connection."""
+    other, right = certificates.certificate(tmp_path)[0], certificate[0]
+
+    def asked(host: str, sslmode: str, ca_file: Path) -> object:
+        to = connector_string(
+            host,
+            secure.port,
+            "company",
+            "interweave",
+            PASSWORD,
+            driver="PostgreSQL Unicode",
+            sslmode=sslmode,
+            ca_file=str(ca_file),
+            seconds=5,
+        )
+        client = Client(lambda: open_odbc(Way(to, 5, 30)))
+        try:
+            return client.all(Statement("sp_health"))[0]["state"]
+        finally:
+            client.drop()
+
+    assert asked("127.0.0.1", "verify-full", right) == "open"
+    for wrong in (
+        ("127.0.0.1", "verify-full", other),
+        ("localhost", "verify-full", right),
+        ("127.0.0.1", "verify-full", tmp_path / "missing.pem"),
+        ("127.0.0.1", "disable", right),
+    ):
+        with pytest.raises(FixConfiguration) as caught:
+            asked(*wrong)
+        assert caught.value.code == "odbc.tls", wrong
 
 
 def test_plain_text_is_refused(secure: Connector, connect: Connect, dial: Callable[[Connector], Raw]) -> None:
