@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from iw_operators.engine.model import LINES, Action, Decision, Record, Values, lines_of
-from iw_operators.errors import ConnectionFailure
+from iw_operators.errors import ConnectionFailure, InterWeaveError, RetryLater, SignInAgain
 from iw_operators.keys import batch_key, write_key
 from iw_operators.ledger.model import Kind, OpenBatch, RunRef
 from iw_operators.ledger.store import Ledger
@@ -25,9 +25,10 @@ from iw_operators.systems.base import Batch, Op, Outcome, Result, System, View, 
 
 log = structlog.get_logger(__name__)
 
+IN_DOUBT: Final = "iw.in_doubt"
 OWN: Final = "write_back."  # before the names of fields that hold what the books call the record
 WRITE_BACK_PAGE: Final = 500
-KEYS_LAST: Final = dt.timedelta(hours=24)  # how long a target is trusted to know a key; vendors who say so say this
+CLOCKS_DIFFER: Final = dt.timedelta(hours=1)  # by which a system may be behind ours, at the most
 
 _WRITES = (Action.CREATE, Action.UPDATE)
 _ENDED = {Result.REJECTED: Action.REJECT, Result.STALE: Action.HOLD, Result.UNKNOWN: Action.UNKNOWN}
@@ -42,25 +43,37 @@ class Ends:
     write_back: View | None = None  # of the CRM's own fields for the books' id and the like
 
 
+class Rules(Protocol):
+    """What follows from a write that was applied; a direction of a mapping (`engine.Compiled`) has it."""
+
+    def base_after(self, decision: Decision, held: Values) -> Values:
+        """Return what the target's side of the base becomes; `held` is what the target has answered."""
+
+    def version_after(self, version: str) -> str:
+        """Return which version of the target counts as seen, from the one that the target has answered."""
+
+    def verified(self, decision: Decision, held: Values) -> Decision:
+        """Return the decision, with a remark where the target's answer is not what was expected."""
+
+
 @dataclass(slots=True)
 class Writer:
     """Writes for one mapping in one task.
 
     :param side: which end is written to.
-    :param base_after: what the target's side of the base becomes, from a decision and the target's answer.
-    :param version_after: which version of the target counts as seen, from the one that the target answered.
-    :param verified: the decision of an applied write, with a remark where the target's answer is not what was expected.
+    :param rules: of the direction that writes to a side; what is in doubt may be of the other direction.
     :param in_doubt: source ids of records whose earlier write could not be decided; they must not be planned.
+    :param strangers_since: since when the source may hold records that creates of the other direction have made
+        without anybody knowing of which; None where no such create is in doubt.
     """
 
     run: RunRef
     ledger: Ledger
     side: Side
     ends: Ends
-    base_after: Callable[[Decision, Values], Values]
-    version_after: Callable[[str], str]
-    verified: Callable[[Decision, Values], Decision] = lambda decision, _: decision
+    rules: Callable[[Side], Rules]
     in_doubt: set[str] = field(default_factory=set)
+    strangers_since: dt.datetime | None = None
 
     def apply(self, plan: Sequence[Decision], *, last: bool) -> tuple[list[Decision], set[str]]:
         """Carry out a plan.
@@ -80,7 +93,7 @@ class Writer:
                 reach("between_batches")
             outcomes = self._send(batch, decisions, self.side, "record")
             again = {decisions[o.key].source_id for o in outcomes if o.result is Result.STALE and not last}
-            ended = self._end(self.run, batch, outcomes, decisions)
+            ended = self._end(self.run, self.side, batch, outcomes, decisions)
             reach("after_outcomes")
             done += [decision for decision in ended if decision.source_id not in again]
             stale |= again
@@ -101,6 +114,7 @@ class Writer:
 
     def _send(self, batch: Batch, decisions: Mapping[str, Decision], side: Side, kind: Kind) -> Sequence[Outcome]:
         system, back = self.ends.systems[side], kind == "write_back"
+        batch = replace(batch, sent_at=dt.datetime.now(dt.UTC))
         reach("before_write_back_intents" if back else "before_intents")
         self.ledger.begin_batch(self.run, side=side, kind=kind, batch=batch, decisions=decisions)
         reach("after_write_back_intents" if back else "after_intents")
@@ -108,7 +122,7 @@ class Writer:
         reach("after_write_back_call" if back else "after_call")
         unknown = tuple(w for w in batch.writes if outcomes[w.key].result is Result.UNKNOWN)
         if unknown:
-            outcomes |= {outcome.key: outcome for outcome in settled(system, Batch(batch.key, unknown))}
+            outcomes |= {outcome.key: outcome for outcome in settled(system, replace(batch, writes=unknown))}
         left = [outcome for outcome in outcomes.values() if outcome.result is Result.UNKNOWN]
         if len(left) == len(batch.writes):
             # The other side is away. The intents stay open, and the next attempt settles them before anything else.
@@ -116,30 +130,17 @@ class Writer:
         return [outcomes[write.key] for write in batch.writes]
 
     def _end(
-        self, run: RunRef, batch: Batch, outcomes: Sequence[Outcome], decisions: Mapping[str, Decision]
+        self, run: RunRef, side: Side, batch: Batch, outcomes: Sequence[Outcome], decisions: Mapping[str, Decision]
     ) -> list[Decision]:
-        ended = {o.key: self._ended(decisions[o.key], o) for o in outcomes}
+        rules = self.rules(side)
+        ended = {o.key: _ended(rules, decisions[o.key], o) for o in outcomes}
         self.ledger.end_batch(run, batch, outcomes, ended)
-        self.in_doubt |= {decisions[o.key].source_id for o in outcomes if o.result is Result.UNKNOWN}
+        unknown = {o.key for o in outcomes if o.result is Result.UNKNOWN}
+        if side == self.side:
+            self.in_doubt |= {decisions[key].source_id for key in unknown}
+        elif batch.sent_at is not None and any(w.op is Op.CREATE for w in batch.writes if w.key in unknown):
+            self.strangers_since = min(self.strangers_since or batch.sent_at, batch.sent_at)
         return list(ended.values())
-
-    def _ended(self, decision: Decision, outcome: Outcome) -> Decision:
-        if outcome.result is Result.APPLIED:
-            verified = self.verified(decision, outcome.values)
-            if verified.code and not decision.code:
-                log.warning("applied, but not as expected", source_id=decision.source_id, code=verified.code)
-            return replace(
-                verified,
-                target_id=outcome.target_id or decision.target_id,
-                target_version=self.version_after(outcome.version),
-                target=self.base_after(decision, outcome.values),
-            )
-        error, action = outcome.error, _ENDED[outcome.result]
-        if error is None:
-            return replace(decision, action=action)
-        return replace(
-            decision, action=action, why=error.message, code=error.code, advice=error.advice, field=error.field
-        )
 
     def settle(self) -> None:
         """Settle what earlier attempts and runs of this mapping left in doubt, in either direction."""
@@ -153,13 +154,12 @@ class Writer:
             return  # the mapping has given up writing back since
         batch = _in_view(open_batch.batch(view))
         reach("before_settling")
-        old = dt.datetime.now(dt.UTC) - open_batch.sent_at > KEYS_LAST
-        outcomes = settled(self.ends.systems[open_batch.side], batch, old=old)
+        outcomes = settled(self.ends.systems[open_batch.side], batch)
         if back:
             self.ledger.end_batch(open_batch.run, batch, outcomes, open_batch.decisions)
         else:
             outcomes = self._decided_by_hand(open_batch, outcomes)
-            self._end(open_batch.run, batch, outcomes, open_batch.decisions)
+            self._end(open_batch.run, open_batch.side, batch, outcomes, open_batch.decisions)
         reach("after_settling")
         log.info("settled what was in doubt", mapping=self.run.mapping, writes=len(batch.writes))
 
@@ -202,34 +202,69 @@ class Writer:
             source_id=record.id,
             label=record.label,
             why="An earlier write of this record is in doubt, and looking could not decide it.",
-            code="iw.in_doubt",
-            advice="Look the record up on the other side. It is looked at again in the next run.",
+            code=IN_DOUBT,
         )
 
+    def wary(self, decision: Decision, record: Record) -> Decision:
+        """Return the decision, held if it would create a partner for what the other direction may have made itself."""
+        if decision.action is not Action.CREATE or self.strangers_since is None:
+            return decision
+        if record.modified is not None and record.modified < self.strangers_since - CLOCKS_DIFFER:
+            return decision
+        why = "A create by the flow of the other direction is in doubt, and this record may be what it has made."
+        return replace(decision, action=Action.HOLD, why=why, code=IN_DOUBT, send={}, changes=())
 
-def settled(system: System, batch: Batch, *, old: bool = False) -> Sequence[Outcome]:
+
+def _ended(rules: Rules, decision: Decision, outcome: Outcome) -> Decision:
+    if outcome.result is Result.APPLIED:
+        verified = rules.verified(decision, outcome.values)
+        if verified.code and not decision.code:
+            log.warning("applied, but not as expected", source_id=decision.source_id, code=verified.code)
+        return replace(
+            verified,
+            target_id=outcome.target_id or decision.target_id,
+            target_version=rules.version_after(outcome.version),
+            target=rules.base_after(decision, outcome.values),
+        )
+    error, action = outcome.error, _ENDED[outcome.result]
+    if outcome.result is Result.REJECTED and outcome.values:  # refused in part: the half that was done is no news
+        decision = replace(decision, target=rules.base_after(decision, outcome.values))
+    if error is None:
+        return replace(decision, action=action)
+    return replace(decision, action=action, why=error.message, code=error.code, advice=error.advice, field=error.field)
+
+
+def settled(system: System, batch: Batch) -> Sequence[Outcome]:
     """Look a batch up, and send again what did not arrive, or may not have, under its own keys.
 
     An update or removal that certainly did not arrive is not sent again: its record is planned again from what both
-    sides hold by now, so that nothing newer is overwritten.
-
-    :param old: it was sent so long ago that the target may have forgotten its keys. A create of which looking cannot
-        tell whether it arrived then stays unknown, for a person to decide.
+    sides hold by now, so that nothing newer is overwritten. So is what did not arrive and is now refused as a whole
+    (by its size, or for one record in it). A create of which looking cannot tell whether it arrived is sent again
+    while the target knows its key (`System.keys_last`); later it stays unknown, for a person to decide.
     """
     ops = {write.key: write.op for write in batch.writes}
     found = {outcome.key: outcome for outcome in system.resolve(batch)}
     for key, outcome in found.items():
         if outcome.result is Result.REJECTED and ops[key] is not Op.CREATE:
             found[key] = replace(outcome, result=Result.STALE)
+    age = dt.datetime.now(dt.UTC) - batch.sent_at if batch.sent_at else dt.timedelta()
+    keyed = age < system.keys_last
     again = {
         key
         for key, outcome in found.items()
         if outcome.result is Result.REJECTED
-        or (outcome.result is Result.UNKNOWN and not (old and ops[key] is Op.CREATE))
+        or (outcome.result is Result.UNKNOWN and (keyed or ops[key] is not Op.CREATE))
     }
     reach("after_looking")
     if again:
-        sent = system.write(Batch(batch.key, tuple(w for w in batch.writes if w.key in again)))
+        try:
+            sent = system.write(replace(batch, writes=tuple(w for w in batch.writes if w.key in again)))
+        except (RetryLater, SignInAgain):
+            raise
+        except InterWeaveError as error:
+            log.warning("what did not arrive is refused as a whole; it is planned again", code=error.code)
+            absent = [found[key] for key in again if found[key].result is Result.REJECTED]
+            sent = [replace(outcome, result=Result.STALE, error=error) for outcome in absent]
         reach("after_sending_again")
         found |= {outcome.key: outcome for outcome in sent}
     return [found[write.key] for write in batch.writes]

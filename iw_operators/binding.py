@@ -8,27 +8,26 @@ and can be stopped anywhere: what is in the ledger is enough to go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from iw_operators.engine.model import Action, Decision
 from iw_operators.engine.problems import Names
 from iw_operators.engine.review import (
-    FULL_NAME,
-    NUMBER,
     Approved,
     Present,
     binding_decisions,
     binding_of,
 )
 from iw_operators.errors import Yielded
+from iw_operators.known import telling
 from iw_operators.ledger.reviews import APPROVED, ReviewRow
 from iw_operators.ledger.store import Ledger, RunRef
 from iw_operators.points import reach
 from iw_operators.spec.resolved import ResolvedFlow, ResolvedMapping, other
 from iw_operators.sync import Summary, Work
-from iw_operators.systems.base import System, View, Window
+from iw_operators.systems.base import System, Window
 
 log = structlog.get_logger(__name__)
 
@@ -132,8 +131,8 @@ def _decided(work: Work, rows: Sequence[ReviewRow], run: RunRef) -> list[Decisio
     mine, partners = [row.source_id for row in rows], [row.target_id for row in rows]
     systems = work.writer.ends.systems
     present = Present(
-        sources=systems[side].fetch(_telling(work.source_view, mapping, side == "books"), mine),
-        targets=systems[other(side)].fetch(_telling(work.target_view, mapping, side == "crm"), partners),
+        sources=systems[side].fetch(telling(work.source_view, mapping, side), mine),
+        targets=systems[other(side)].fetch(telling(work.target_view, mapping, other(side)), partners),
         bound=binding_of(ledger.bindings(run.company, run.mapping, side, mine)),
         taken=binding_of(ledger.bindings(run.company, run.mapping, other(side), partners)),
         left=ledger.unbound(run.company, run.mapping, side, mine),
@@ -141,10 +140,3 @@ def _decided(work: Work, rows: Sequence[ReviewRow], run: RunRef) -> list[Decisio
     )
     approved = [Approved(row.source_id, row.target_id, row.label, row.by) for row in rows]
     return binding_decisions(approved, present, side, Names(mapping.label(side), mapping.label(other(side))))
-
-
-def _telling(view: View, mapping: ResolvedMapping, books: bool) -> View:
-    """Return a view of the books with what the CRM is told of their record besides its id; that of the CRM as it is."""
-    known = mapping.books_def.fields
-    names = [name for name in (FULL_NAME, NUMBER) if books and name in mapping.write_back and name in known]
-    return replace(view, fields={**view.fields, **{name: known[name] for name in names if name not in view.fields}})

@@ -99,6 +99,15 @@ def get_commands() -> list[CLICommand]:
             f"{ledger}.release",
             *held,
         ),
+        command(
+            "decide",
+            "Say what has become of a create that is in doubt",
+            f"{ledger}.decide",
+            *held[:3],
+            arg(("id",), metavar="ID", help="Id of the record for which something was to be created"),
+            arg(("--arrived",), metavar="ID", help="It has made this record"),
+            arg(("--never-arrived",), action="store_true", help="It has made nothing; it is sent again"),
+        ),
         command("log", "Show the record log", f"{ledger}.log", owner, *only),
         command(
             "failed",
@@ -143,7 +152,14 @@ def get_commands() -> list[CLICommand]:
             side,
         ),
         command("prune", "Delete rows of the log that are older than log_days", f"{records}.prune", company),
-        command("start", "Start flows; without names all scheduled flows", f"{control}.start", owner, some),
+        command(
+            "start",
+            "Start flows; without names all scheduled flows",
+            f"{control}.start",
+            owner,
+            some,
+            arg(("--stopped",), action="store_true", help="Exactly those that stop_scheduled has stopped"),
+        ),
         command("stop", "Stop flows: what is at work ends its page, then nothing runs", f"{control}.stop", owner, some),
         command("status", "Show the flows of a company, their state and their last run", f"{control}.status", owner),
         command(

@@ -16,11 +16,11 @@ import structlog
 
 from iw_operators.engine import Compiled, Known, Prepared, Wants
 from iw_operators.engine.model import Action, Binding, Candidate, Decision, Record, Unbound
-from iw_operators.engine.review import Found
+from iw_operators.engine.review import FULL_NAME, NUMBER, Found
 from iw_operators.failed import Overlay, corrected, explained
 from iw_operators.ledger.store import Ledger
 from iw_operators.points import reach
-from iw_operators.spec.resolved import Side
+from iw_operators.spec.resolved import ResolvedMapping, Side
 from iw_operators.systems.base import System, View
 
 log = structlog.get_logger(__name__)
@@ -47,6 +47,14 @@ def views(compiled: Compiled) -> tuple[View, View]:
             compiled.target_view_lines,
         ),
     )
+
+
+def telling(view: View, mapping: ResolvedMapping, side: Side) -> View:
+    """Return a view of the books with what the CRM is told of their record besides its id; that of the CRM as it is."""
+    known = mapping.books_def.fields
+    wanted = (FULL_NAME, NUMBER) if side == "books" else ()
+    names = [name for name in wanted if name in mapping.write_back and name in known]
+    return replace(view, fields={**view.fields, **{name: known[name] for name in names if name not in view.fields}})
 
 
 class Knowledge:
@@ -87,8 +95,22 @@ class Knowledge:
             },
             lookups={name: self._lookup(name, names) for name, names in wants.lookups.items()},
         )
-        plan = self.compiled.plan(prepared, known)
+        plan = self._told(self.compiled.plan(prepared, known))
         return [explained(each, corrections.get(each.source_id), own.get(each.source_id)) for each in plan]
+
+    def _told(self, plan: Sequence[Decision]) -> Sequence[Decision]:
+        """Let pairs that are bound without a write know what the books call the record, for the CRM to be told."""
+        view = telling(self.view, self.compiled.mapping, self.compiled.target)
+        new = {d.target_id for d in plan if d.binds and d.action is Action.UNCHANGED and d.target_id}
+        if not new or view == self.view:
+            return plan
+        held = self.target.fetch(view, new)
+        return [
+            replace(d, send={n: v for n in (FULL_NAME, NUMBER) if (v := held[d.target_id or ""].values.get(n))})
+            if d.target_id in new and d.target_id in held
+            else d
+            for d in plan
+        ]
 
     def review(self, records: Sequence[Record]) -> list[Found]:
         """Return a row for a person for each record that has no binding; reads what matching has to know."""

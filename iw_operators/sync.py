@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from iw_operators.apply import Ends, Writer, own_fields, trace
-from iw_operators.engine import compile_mapping
+from iw_operators.engine import Compiled, compile_mapping
 from iw_operators.engine.model import Action, Decision, Record
 from iw_operators.engine.problems import PARTNER_GONE
 from iw_operators.errors import Yielded
@@ -121,6 +121,7 @@ class Work:
         self.compiled = compile_mapping(mapping, run.source, flow.operations(mapping))
         self.source_view, self.target_view = views(self.compiled)
         self._views: dict[Side, View] = {}
+        self._directions: dict[Side, Compiled] = {self.compiled.target: self.compiled}
         self.known = Knowledge(self.compiled, target, self.target_view, ledger)
         side = other(run.source)
         back = own_fields(mapping.write_back)
@@ -129,9 +130,7 @@ class Work:
             views=self._view,
             write_back=View(mapping.crm_object, mapping.crm_def, back) if back else None,
         )
-        self.writer = Writer(
-            run, ledger, side, ends, self.compiled.base_after, self.compiled.version_after, self.compiled.verified
-        )
+        self.writer = Writer(run, ledger, side, ends, self._direction)
         self.sweep = Sweep(mapping, source, self.source_view, ledger, run)
 
     def _view(self, side: Side) -> View:
@@ -140,11 +139,14 @@ class Work:
             self._views[side] = self._made_view(side)
         return self._views[side]
 
+    def _direction(self, side: Side) -> Compiled:
+        """Return the mapping as it writes to one side."""
+        if side not in self._directions:
+            self._directions[side] = compile_mapping(self.mapping, other(side), Operations.CREATE_AND_UPDATE)
+        return self._directions[side]
+
     def _made_view(self, side: Side) -> View:
-        if side == self.compiled.target:
-            view = self.target_view
-        else:
-            view = views(compile_mapping(self.mapping, other(side), Operations.CREATE_AND_UPDATE))[1]
+        view = views(self._direction(side))[1]
         if side == "crm":
             view = replace(view, fields={**view.fields, **own_fields(self.mapping.write_back)})
         return view
@@ -263,10 +265,18 @@ class Work:
         for decision in quiet:
             trace(decision)
         done = quiet + self._rounds(todo)
-        partners = [d.target_id for d in done if d.code == PARTNER_GONE and d.target_id]
+        partners = [d.target_id for d in done if d.target_id and self._looks_back(d)]
         self.ledger.look_again(self.run.company, self.mapping.mapping, other(self.run.source), partners)
         self.writer.write_back()
         return tally(done)
+
+    def _looks_back(self, decision: Decision) -> bool:
+        """Tell whether the other direction has to look at the partner, though nothing of it has changed.
+
+        What the partner has and our record does not comes by no change where the two are bound without a write.
+        """
+        newly = decision.binds and decision.action is Action.UNCHANGED and self.compiled.returns
+        return newly or decision.code == PARTNER_GONE
 
     def _rounds(self, todo: list[Record]) -> list[Decision]:
         """Plan and apply; again for those whose partner changed in between."""
@@ -274,7 +284,9 @@ class Work:
         for number in range(1, STALE_ROUNDS + 1):
             if not todo:
                 break
+            records = {record.id: record for record in todo}
             plan = self.sweep.explained(self.known.plan(todo))
+            plan = [self.writer.wary(decision, records[decision.source_id]) for decision in plan]
             ended, stale = self.writer.apply(plan, last=number == STALE_ROUNDS)
             self.known.add_created(ended)
             done += ended

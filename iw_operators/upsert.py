@@ -52,18 +52,20 @@ def upsert_records(
     with ledger.working(company, name):
         run = RunRef(run_id, company, name, name, fingerprint, 1, source="books")
         ends = Ends({side: system}, lambda _: view)
-        writer = Writer(
-            run, ledger, side, ends, lambda decision, held: {**decision.target, **held}, lambda version: version
-        )
+        writer = Writer(run, ledger, side, ends, lambda _: _AsAnswered())
         writer.settle()
         ledger.begin_mapping(run_id, name, fingerprint, run.attempt)
         keys = [str(record.get(match)) for record in records]
         found = _found(system, view, match, set(keys))
         done: list[Decision] = []
+        taken: set[str] = set()
         for start in range(0, len(records), PAGE):
             page = list(zip(keys[start : start + PAGE], records[start : start + PAGE], strict=True))
             targets = system.fetch(view, {ids[0] for key, _ in page if len(ids := found.get(key, [])) == 1})
-            plan = _plan(page, match, found, targets)
+            plan = [
+                writer.doubt(Record(d.source_id, {}, label=d.label)) if d.source_id in writer.in_doubt else d
+                for d in _plan(page, match, found, targets, taken)
+            ]
             _unbind_outdated(ledger, company, name, plan)
             plan = _in_generations(ledger, company, name, plan)
             ended, _ = writer.apply(plan, last=True)
@@ -71,6 +73,22 @@ def upsert_records(
         counts = ledger.end_mapping(run_id, name, run.attempt, len(records))
         ledger.end_run(run_id, "success")
     return Summary(name, len(records), {**tally(done), **counts})
+
+
+class _AsAnswered:
+    """What follows from a write where nothing ever comes back from the target."""
+
+    def base_after(self, decision: Decision, held: Values) -> Values:
+        """Return what was sent, as the target holds it."""
+        return {**decision.target, **held}
+
+    def version_after(self, version: str) -> str:
+        """Return the version as it was answered."""
+        return version
+
+    def verified(self, decision: Decision, held: Values) -> Decision:  # noqa: ARG002  as `Rules` says
+        """Expect nothing."""
+        return decision
 
 
 def _found(system: System, view: View, match: str, wanted: set[str]) -> dict[str, list[str]]:
@@ -106,17 +124,21 @@ def _in_generations(ledger: Ledger, company: str, name: str, plan: Sequence[Deci
 
 
 def _plan(
-    page: Sequence[tuple[str, Values]], match: str, found: Mapping[str, Sequence[str]], targets: Mapping[str, Record]
+    page: Sequence[tuple[str, Values]],
+    match: str,
+    found: Mapping[str, Sequence[str]],
+    targets: Mapping[str, Record],
+    taken: set[str],
 ) -> list[Decision]:
+    """Plan a page. :param taken: what the records before had in `match`; those of the page are put into it."""
     plan: list[Decision] = []
-    taken: set[str] = set()
     for key, values in page:
         ids = found.get(key, [])
         if values.get(match) is None:
             why = f"The record has nothing in {match}."
             plan.append(Decision(Action.REJECT, key, why, code="iw.required", field=match))
         elif key in taken:
-            plan.append(Decision(Action.SKIP, key, f"Another record of this page has the same {match}."))
+            plan.append(Decision(Action.SKIP, key, f"A record before it has the same {match}."))
         elif len(ids) > 1:
             candidates = tuple(Candidate(each, key) for each in ids)
             why = f"{len(ids)} records agree in {match}."

@@ -52,6 +52,22 @@ def release(args: Any) -> None:
         raise SystemExit(1)
 
 
+def decide(args: Any) -> None:
+    """Say what has become of a record's create that is in doubt: which record it has made, or that it never arrived."""
+    if (args.arrived is None) is not args.never_arrived:
+        raise SystemExit("Say one of the two: --arrived ID, or --never-arrived.")
+    with opened_ledger(args.company) as ledger, ledger.working(args.company, args.mapping):
+        if not ledger.in_doubt(args.company, args.mapping, args.side, args.id):
+            raise SystemExit(f"No create for {args.id} is in doubt; see airflow iw log {args.company} --state unknown.")
+        if args.arrived is None:
+            ledger.never_arrived(args.company, args.mapping, args.side, args.id)
+            say(f"{args.id}: the next flow sends it again")
+            return
+        crm_id, books_id = (args.id, args.arrived) if args.side == "crm" else (args.arrived, args.id)
+        ledger.bind(args.company, args.mapping, crm_id=crm_id, books_id=books_id)
+        say(f"{args.id}: bound to {args.arrived}; the next flow compares the two")
+
+
 def log(args: Any) -> None:
     """Show rows of the record log, newest first; with one record, everything about each row."""
     with opened_ledger(args.company) as ledger:

@@ -76,10 +76,14 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Writes that go out together under one key. Positions are stable: they take part in the idempotency key."""
+    """Writes that go out together under one key. Positions are stable: they take part in the idempotency key.
+
+    `sent_at`: when they first went out, by our own clock; what they made in the target was not made before.
+    """
 
     key: str
     writes: tuple[Write, ...]
+    sent_at: dt.datetime | None = field(default=None, compare=False)
 
 
 class Result(StrEnum):
@@ -93,7 +97,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one write ended. `values` is what the target now holds, where its answer says so."""
+    """How one write ended. `values` is what the target now holds, where its answer says so.
+
+    A REJECTED update with `values` was done in part, and could not be taken back.
+    """
 
     key: str
     result: Result
@@ -112,6 +119,7 @@ class System(Protocol):
 
     name: str  # the folder
     batch_size: int  # writes that one `write` takes at the most
+    keys_last: dt.timedelta  # how long a create whose key it has seen makes no second record, whatever looking finds
 
     def check(self) -> str:
         """Ask whether the system is reachable, signed in and the company right; return one line about it."""
@@ -162,14 +170,18 @@ class System(Protocol):
     def write(self, batch: Batch) -> Sequence[Outcome]:
         """Send a batch; one outcome a write, in order. A failure of the call as a whole gives outcomes too:
 
-        UNKNOWN for each write when the batch may have arrived; raises when it certainly did not.
+        UNKNOWN for each write when the batch may have arrived; raises when it certainly did not. A write that failed
+        for a reason that passes (`RetryLater`, `SignInAgain`) is UNKNOWN as well, never REJECTED.
         """
 
     def resolve(self, batch: Batch) -> Sequence[Outcome]:
-        """Find out how writes of an earlier batch ended, without sending them: APPLIED, REJECTED (it is not there;
-        safe to send again under the same key), STALE (an update whose record has changed since and does not hold it:
-        not to be sent again) or UNKNOWN (cannot be decided by looking; safe to send again). A removal is
-        applied when the record is as the removal leaves it, whoever did it."""
+        """Find out how writes of an earlier batch ended, without sending them.
+
+        APPLIED. REJECTED: certainly not there, though somebody may have changed what was made; safe to send again
+        under the same key. STALE: an update whose record has changed since and does not hold it; not to be sent
+        again. UNKNOWN: cannot be decided by looking; a create is safe to send again as long as `keys_last`. A removal
+        is applied when the record is as the removal leaves it, whoever did it.
+        """
 
 
 class SecretState(Protocol):

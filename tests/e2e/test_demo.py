@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +35,11 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A folder that is empty at first."""
-    home = tmp_path_factory.mktemp("demo")
-    home.parent.chmod(0o711)  # as root the database runs as somebody else
-    return Folder(home, Ports.free(tuple(PORTS)))
+def folder() -> Iterator[Folder]:
+    """A folder that is empty at first; outside of pytest's own, which other runs of pytest close to the database."""
+    with tempfile.TemporaryDirectory(prefix="iw-demo-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)  # as root the database runs as somebody else
+        yield Folder(Path(name), Ports.free(tuple(PORTS)))
 
 
 def test_ctrl_c_in_the_middle_of_a_write_ends_it_cleanly(folder: Folder) -> None:

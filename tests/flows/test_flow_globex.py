@@ -15,6 +15,7 @@ import pytest
 
 from iw_operators.errors import ConnectionFailure, RetryLater
 from iw_operators.ledger.store import Ledger
+from iw_operators.systems.creatio.batch import Part
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Statement
 from sandbox.seed import globex
@@ -205,6 +206,29 @@ def test_a_bad_day_ends_as_a_good_one(small: Globex, seed: int) -> None:
     assert {name: told[name] for name in phones} == phones
     for counts in small.run(TO_BOOKS, TO_CRM):
         assert {action for each in counts.values() for action in each} <= {"unchanged", "skipped"}
+
+
+def test_a_change_that_is_refused_halfway_is_in_neither_system(small: Globex) -> None:
+    """The second line of two is refused: the invoice is as it was, the CRM keeps its own, and a later run brings it."""
+    small.run(TO_BOOKS, TO_CRM)
+    small.wait()
+    client = small.stage.open("crm")._client  # type: ignore[attr-defined]  # its client is what users do
+    deal = next(row for row in small.rows("Opportunity") if row["Id"] == guid(3, 0))
+    for row in small.rows("OpportunityProductInterest"):
+        if row["OpportunityId"] == deal["Id"]:
+            change = {"Quantity": 2 * row["Quantity"], "Amount": 2 * row["Amount"]}
+            client.write([Part("PATCH", f"OpportunityProductInterest({row['Id']})", change)])
+    client.write([Part("PATCH", f"Opportunity({deal['Id']})", {"Amount": 340.0})])
+    small.stage.fault("books", kind="error", match="UPDATE InvoiceLine", after=1)
+    (counts,) = small.run(TO_BOOKS)
+    assert counts["invoices"]["rejected"] == 1
+    sql = "SELECT Subtotal FROM Invoice WHERE TxnID = ?"
+    assert small.ask(sql, deal["UsrQBId"]) == [(Decimal("170.00"),)]
+    small.run(TO_CRM)
+    now = next(row for row in small.rows("Opportunity") if row["Id"] == deal["Id"])
+    assert (now["Amount"], Decimal(str(now["UsrQBBalance"]))) == (340.0, Decimal("170.00"))
+    small.run(TO_BOOKS)
+    assert small.ask(sql, deal["UsrQBId"]) == [(Decimal("340.00"),)]
 
 
 @pytest.mark.feature("R8", "R15")

@@ -22,6 +22,7 @@ class FakeSystem:
 
     name: str
     batch_size: int = 5
+    keys_last: dt.timedelta = dt.timedelta(hours=24)
     records: dict[str, Record] = field(default_factory=dict)
     answered: dict[str, Outcome] = field(default_factory=dict)
     before: list[Fault | None] = field(default_factory=list)

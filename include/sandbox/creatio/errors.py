@@ -48,6 +48,24 @@ def database(detail: str) -> Refused:
     return failed(detail, "Npgsql.PostgresException")
 
 
+def deadlock() -> Refused:
+    """Return the 500 of a change that SQL Server gave up in favour of another one."""
+    detail = (
+        "Transaction (Process ID 55) was deadlocked on lock resources with another process and has been chosen as the "
+        "deadlock victim. Rerun the transaction."
+    )
+    return failed(detail, "System.Data.SqlClient.SqlException")
+
+
+def timed_out() -> Refused:
+    """Return the 500 of a change that SQL Server did not finish in time."""
+    detail = (
+        "Execution Timeout Expired.  The timeout period elapsed prior to completion of the operation or the server is "
+        "not responding."
+    )
+    return failed(detail, "System.Data.SqlClient.SqlException")
+
+
 def lookup_path(column: str, entity: str) -> Refused:
     """Return the 500 for a filter or an order by a lookup's own column instead of its navigation path."""
     return failed(f"Column by path {column} not found in schema {entity}.")

@@ -34,6 +34,9 @@ FAULTS = TRANSPORT_FAULTS | {
     "no_right",  # the signed-in user may not read or write the object
     "fail_after_insert",
     "half_batch",
+    "deadlock",  # these three: nothing of the operation is done; of a batch they can hit one part
+    "timed_out",
+    "unavailable",
 }
 ROOTS = {"netcore": ("/odata",), "netframework": ("/0/odata",), "any": ("/0/odata", "/odata")}
 
@@ -212,6 +215,11 @@ class CreatioSandbox:
 
     def _single(self, request: Request, root: str) -> Response:
         """Answer one request of the service in a transaction of its own."""
+        if self.faults.take("unavailable", request.line):
+            return Response(503)
+        for kind, refused in (("deadlock", errors.deadlock), ("timed_out", errors.timed_out)):
+            if self.faults.take(kind, request.line):
+                return refusal(refused())
         self.store.savepoint()
         try:
             response = self._service.handle(request, root)

@@ -39,6 +39,7 @@ def save(file: CompanyFile, table: Table, header: Row, lines: Lines, txn_id: str
     for number, (line_table, line) in enumerate(lines, start=1):
         _put_line(file, line_table, txn_id, number, line)
     totals.settle(file, table, txn_id)
+    _positive(file, table, txn_id)
     _settle_paid(file, table, lines)
     return txn_id
 
@@ -73,6 +74,23 @@ def _balanced(table: Table, lines: Lines) -> None:
     if total:
         text = "Transaction is not in balance.  Make sure the amounts in the debit column equal the credits."
         raise errors.refusal(3180, "JournalEntry", "", quickbooks=text)
+
+
+def _still_sound(file: CompanyFile, table: Table, txn_id: str) -> None:
+    """Refuse a change of one line after which a journal entry does not add up, or an invoice is below zero."""
+    _positive(file, table, txn_id)
+    if table.name != "JournalEntry":
+        return
+    kept = [line for line in file.schema.values() if line.kind == "line" and line.head == table.name]
+    lines = [(line, row) for line in kept for row in file.store.all(f"_{line.name}", "_Key = ?", [txn_id])]
+    _balanced(table, lines)
+
+
+def _positive(file: CompanyFile, table: Table, txn_id: str) -> None:
+    row = file.store.one(table.name, "TxnID = ?", [txn_id]) if table.name == "Invoice" else None
+    if row and (row["Subtotal"] or 0) + (row[file.tax_total] or 0) < 0:
+        text = "The transaction amount must be positive."
+        raise errors.refusal(3180, table.name, row.get("RefNumber") or "", quickbooks=text)
 
 
 def _applications(file: CompanyFile, header: Row, lines: Lines) -> Lines:
@@ -151,6 +169,7 @@ def add_line(file: CompanyFile, table: Table, txn_id: str, line: Row, header: Ro
     file.touch(head, row)
     if head.kind == "txn":
         totals.settle(file, head, txn_id)
+        _still_sound(file, head, txn_id)
     _settle_paid(file, head, [(table, line)])
     file.counts[f"modify {head.name}"] += 1
     return txn_id
@@ -180,6 +199,8 @@ def change_line(file: CompanyFile, table: Table, line_id: str, changes: Row) -> 
         file.store.change(f"_{table.name}", "_Id", line_id, line)
         _settle_paid(file, head, [(table, old), (table, line)])
     file.modify(head, row, above)
+    if head.kind == "txn":
+        _still_sound(file, head, row["TxnID"])
 
 
 def remove_line(file: CompanyFile, table: Table, line_id: str) -> None:
@@ -195,6 +216,7 @@ def remove_line(file: CompanyFile, table: Table, line_id: str) -> None:
         file.touch(head, row)
         if head.kind == "txn":
             totals.settle(file, head, row["TxnID"])
+            _still_sound(file, head, row["TxnID"])
     _settle_paid(file, head, [(table, old)])
 
 
@@ -232,6 +254,7 @@ def void(file: CompanyFile, table: Table, row: Row) -> None:
     """Void a transaction as the bookkeeper does in QuickBooks: its amounts become zero, and TxnVoided tells it."""
     key = row["TxnID"]
     file.open_period(table.name, row.get("TxnDate"))
+    paid = file.store.all("_ReceivePaymentLine", "_Key = ?", [key]) if table.name == "ReceivePayment" else []
     for line in file.schema.values():
         if line.kind == "line" and line.head == table.name:
             amounts = [name for name in line.own if line.fields[name.lower()].type == "m"]
@@ -242,6 +265,7 @@ def void(file: CompanyFile, table: Table, row: Row) -> None:
         changes["TotalAmount"] = 0
     file.touch(table, {**row, **changes})
     totals.settle(file, table, key)
+    _settle_paid(file, table, [(file.schema["receivepaymentline"], line) for line in paid])
     trail: Row = {"TxnDelType": table.name, "TxnID": key, "RefNumber": row.get("RefNumber")}
     file.store.add("TxnVoided", {**trail, "TimeCreated": row["TimeCreated"], "TimeVoided": file.stamp()})
     file.counts[f"void {table.name}"] += 1

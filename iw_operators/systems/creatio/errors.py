@@ -17,6 +17,7 @@ from iw_operators.errors import (
     FixConfiguration,
     FixRecord,
     InterWeaveError,
+    RetryLater,
     SignInAgain,
     Throttled,
 )
@@ -27,6 +28,8 @@ LOGIN_PAGE = re.compile(rb"/Login/|bootstrap\.login|NuiLogin\.aspx", re.IGNORECA
 QUOTA_WAIT: Final = 60.0
 LONGEST_TEXT: Final = 500
 SYSTEM: Final = "creatio"
+TOO_LARGE: Final = "creatio.too_large"
+PASSING: Final = frozenset({408, 502, 503, 504})  # of what carries the request, whatever text comes with it
 
 
 def text_of(body: Any) -> str:
@@ -61,16 +64,18 @@ def failure(status: int, body: Any, what: str, headers: Mapping[str, str] | None
     if status == 401:
         return SignInAgain(msg, code="creatio.session")
     for known in catalogue().by_pattern(text, SYSTEM):
-        if known.effect.kind in (FixRecord, FixConfiguration):
+        if known.effect.kind in (FixRecord, FixConfiguration, RetryLater):
             return known.effect.kind(msg, code=known.code, advice=known.advice)
     if status == 403:
         return FixConfiguration(msg, code="creatio.rights")
     if status == 404:
         return FixRecord(msg, code="creatio.gone")
     if status == 413:
-        return FixConfiguration(msg, code="creatio.too_large")
-    if status >= 500 and not text:
-        return ConnectionFailure(f"Creatio failed at {what} (status {status}).", code="creatio.server")
+        return FixConfiguration(msg, code=TOO_LARGE)
+    if status in PASSING or (status >= 500 and not text):
+        at = what if what.startswith("to ") else f"at {what}"
+        msg = f"Creatio failed {at} (status {status})" + (f": {text}" if text else ".")
+        return ConnectionFailure(msg, code="creatio.server")
     return FixRecord(msg, code="creatio.refused")
 
 

@@ -29,6 +29,7 @@ class CreatioSystem:
 
     name = "creatio"
     batch_size = BATCH
+    keys_last = dt.timedelta.max  # a create carries an Id that is made of its key
 
     def __init__(self, client: Client, zone: dt.tzinfo = dt.UTC) -> None:
         self._client = client

@@ -8,6 +8,7 @@ still on its way when the next one had looked and written newer values overwrite
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,24 +17,31 @@ from typing import Any, Final
 import structlog
 
 from iw_operators.engine.model import Record, Value
-from iw_operators.errors import ConnectionFailure, FixConfiguration, FixRecord, InterWeaveError, StaleRecord
+from iw_operators.errors import (
+    ConnectionFailure,
+    FixConfiguration,
+    FixRecord,
+    InterWeaveError,
+    RetryLater,
+    Throttled,
+)
 from iw_operators.spec.catalogue import LookupDef
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
+from iw_operators.systems.creatio import ending
 from iw_operators.systems.creatio.batch import LIMIT, Part, PartAnswer
 from iw_operators.systems.creatio.client import Client
-from iw_operators.systems.creatio.codec import NO_ID, Reader, column_of, decode, encode, path_of, reader
-from iw_operators.systems.creatio.comparing import same
-from iw_operators.systems.creatio.confirming import reads_around, rows_of, version_after
-from iw_operators.systems.creatio.errors import failure
+from iw_operators.systems.creatio.codec import column_of, encode
+from iw_operators.systems.creatio.confirming import reads_around, rows_of
+from iw_operators.systems.creatio.errors import TOO_LARGE
 from iw_operators.systems.creatio.lookups import Lookups
-from iw_operators.systems.creatio.paging import Row
 from iw_operators.systems.creatio.reading import Reading
-from iw_operators.systems.creatio.removing import address_of, done, part_of, removed
+from iw_operators.systems.creatio.removing import address_of, done, part_of
 from iw_operators.systems.fitting import check_text
 
 log = structlog.get_logger(__name__)
 
 BATCH: Final = 94  # writes of one call: 100 parts, less three reads before and three after
+PATIENCE: Final = dt.timedelta(hours=1)  # how long a create at which Creatio fails is sent again in each run
 NAMESPACE: Final = uuid.UUID("6f0f3f0e-5d0a-4c55-9d2b-6d6f5b1f7c21")
 
 
@@ -63,12 +71,16 @@ class Writing:
         self._client = client
         self._reading = reading
         self._lookups = lookups
+        self._known: dict[str, InterWeaveError] = {}  # why writes in doubt were not carried out, by key
+        self._since: dict[str, dt.datetime] = {}  # when creates that were looked up first went out, by key
 
     def write(self, batch: Batch) -> list[Outcome]:
-        """Send a batch in one HTTP call; one outcome a write, in order.
+        """Send a batch in one HTTP call (more, where one is too large); one outcome a write, in order.
 
         Raises when nothing was carried out. What Creatio answered with a failure of its own (status 5xx) may have
-        been carried out all the same, and is looked at once before its outcome is told.
+        been carried out all the same, and is looked at once before it is told as rejected. What failed for a reason
+        that passes is UNKNOWN. Only a create at which Creatio itself has failed for longer than `PATIENCE` ends as
+        rejected, so that a record that can never go does not stay in doubt for ever.
         """
         found = self._found(batch.writes)
         outcomes: dict[int, Outcome] = {}
@@ -79,6 +91,8 @@ class Writing:
             except (FixRecord, FixConfiguration) as error:
                 outcomes[position] = Outcome(write.key, Result.REJECTED, write.target_id, error=error)
                 continue
+            if batch.sent_at is not None and write.op is Op.CREATE:
+                self._since[write.key] = batch.sent_at
             if part is None:
                 outcomes[position] = Outcome(write.key, Result.APPLIED, write.target_id, write.version)
             else:
@@ -95,19 +109,41 @@ class Writing:
         has another, ours may have been applied and then overwritten by somebody: STALE, to be planned anew.
         """
         records = self._look(batch.writes)
-        return [_seen(write, records.get(target_of(write)), None) for write in batch.writes]
+        if batch.sent_at is not None:
+            self._since.update((write.key, batch.sent_at) for write in batch.writes if write.op is Op.CREATE)
+        return [
+            ending.looked_up(write, records.get(target_of(write)), self._known.get(write.key)) for write in batch.writes
+        ]
 
     def _send(self, sent: Sequence[_Sent]) -> dict[int, Outcome]:
+        """Send in one call; in halves what the site finds too large, down to a single write, which is then rejected."""
+        try:
+            return self._call(sent)
+        except FixConfiguration as error:
+            if error.code != TOO_LARGE:
+                raise
+            if len(sent) == 1:
+                write = sent[0].write
+                return {sent[0].position: Outcome(write.key, Result.REJECTED, write.target_id, error=error)}
+        middle = (len(sent) + 1) // 2
+        log.warning("creatio.too_large", writes=len(sent))
+        outcomes = self._send(sent[:middle])
+        try:
+            return outcomes | self._send(sent[middle:])
+        except InterWeaveError as error:  # the first half has gone, so that this is not a failure of the whole batch
+            return outcomes | {one.position: self._unknown(one.write, error) for one in sent[middle:]}
+
+    def _call(self, sent: Sequence[_Sent]) -> dict[int, Outcome]:
         reads = reads_around(one.write for one in sent)
         if len(sent) + 2 * len(reads) > LIMIT:
             reads = ()
         try:
             answers = self._client.write([*reads, *(one.part for one in sent), *reads])
-        except ConnectionFailure as error:
-            if not error.sent:
+        except RetryLater as error:
+            if isinstance(error, Throttled) or (isinstance(error, ConnectionFailure) and not error.sent):
                 raise
             log.warning("creatio.write_unknown", writes=len(sent), code=error.code)
-            return {one.position: _unknown(one.write, error) for one in sent}
+            return {one.position: ending.unknown(one.write, target_of(one.write), error) for one in sent}
         before, after = rows_of(answers[: len(reads)]), rows_of(answers[len(reads) + len(sent) :])
         outcomes: dict[int, Outcome] = {}
         doubtful: list[tuple[_Sent, InterWeaveError]] = []
@@ -117,10 +153,16 @@ class Writing:
                 continue
             if 200 <= answer.status < 300:
                 target = target_of(one.write)
-                outcomes[one.position] = _done(one, answer, before.get(target), after.get(target))
+                around = before.get(target), after.get(target)
+                outcomes[one.position] = ending.applied(one.write, target, one.part.body or {}, answer, around)
                 continue
-            refusal = _error(one, answer)
-            if answer.status == 0 or answer.status >= 500 or answer.status == 409:
+            refusal = ending.refusal(one.write, answer)
+            if ending.passes(refusal) and not self._too_long(one.write, answer, refusal):
+                outcomes[one.position] = self._unknown(one.write, refusal)
+                continue
+            if ending.passes(refusal):
+                refusal = ending.at_last(refusal)
+            if answer.status >= 500 or answer.status == 409:
                 doubtful.append((one, refusal))
             else:
                 outcomes[one.position] = Outcome(one.write.key, Result.REJECTED, one.write.target_id, error=refusal)
@@ -132,8 +174,22 @@ class Writing:
         try:
             records = self._look([one.write for one, _ in doubtful])
         except InterWeaveError as error:
-            return {one.position: _unknown(one.write, error) for one, _ in doubtful}
-        return {one.position: _seen(one.write, records.get(target_of(one.write)), error) for one, error in doubtful}
+            return {one.position: ending.unknown(one.write, target_of(one.write), error) for one, _ in doubtful}
+        return {
+            one.position: ending.refused_or_done(one.write, records.get(target_of(one.write)), error)
+            for one, error in doubtful
+        }
+
+    def _unknown(self, write: Write, error: InterWeaveError) -> Outcome:
+        """Return the outcome of a write that Creatio has not carried out for now, and keep why."""
+        self._known[write.key] = error
+        return ending.unknown(write, target_of(write), error)
+
+    def _too_long(self, write: Write, answer: PartAnswer, error: InterWeaveError) -> bool:
+        since = self._since.get(write.key)
+        if since is None or not ending.may_be_the_records(answer, error):
+            return False
+        return dt.datetime.now(dt.UTC) - since > PATIENCE
 
     def _look(self, writes: Iterable[Write]) -> dict[str, Record]:
         """Return what there is of the writes' targets, headers only."""
@@ -195,61 +251,3 @@ def _lookup_id(name: str, value: Value, lookup: LookupDef, found: Mapping[Lookup
         advice = "Add it to the list (System designer, Lookups), or translate it with `values` in the mapping."
         raise FixRecord(msg, code="creatio.lookup", advice=advice, field=name)
     return key
-
-
-def _unknown(write: Write, error: InterWeaveError) -> Outcome:
-    return Outcome(write.key, Result.UNKNOWN, target_of(write) or None, error=error)
-
-
-def _done(one: _Sent, answer: PartAnswer, before: Row | None, after: Row | None) -> Outcome:
-    """Return the outcome of a success. A create is answered by the row, with its version; an update by nothing."""
-    write = one.write
-    if write.op is Op.UPDATE:
-        version = version_after(write, one.part.body or {}, before, after)
-        return Outcome(write.key, Result.APPLIED, target_of(write), version)
-    row = answer.body if isinstance(answer.body, Mapping) else {}
-    read = reader(write.view)
-    columns = {name: path_of(field.native) for name, field in write.view.fields.items()}
-    try:
-        values = {
-            name: decode(row[path[0]], write.view.fields[name])
-            for name, path in columns.items()
-            if len(path) == 1 and path[0] in row
-        }
-    except FixConfiguration:  # of a type that the mapping does not expect; reading it will say so
-        return Outcome(write.key, Result.APPLIED, target_of(write))
-    version = read.version(row) if _knows_version(read, row) else ""
-    return Outcome(write.key, Result.APPLIED, target_of(write), version, values)
-
-
-def _knows_version(read: Reader, row: Mapping[str, Any]) -> bool:
-    """Whether a row without its lookups tells the version: it shows nothing of other records."""
-    return read.view.definition.modified in row and all(
-        row.get(f"{name}Id", NO_ID) in (NO_ID, None) for name in read.stamped
-    )
-
-
-def _error(one: _Sent, answer: PartAnswer) -> InterWeaveError:
-    what = f"to {one.write.op.value} a record of {one.write.view.object}"
-    if answer.status == 0:
-        msg = f"Creatio stopped before it came {what}."
-        return ConnectionFailure(msg, code="creatio.batch")
-    return failure(answer.status, answer.body, what, answer.headers)
-
-
-def _seen(write: Write, record: Record | None, error: InterWeaveError | None) -> Outcome:
-    """Return the outcome by what is there now."""
-    if write.op.removes:
-        result = Result.APPLIED if removed(write.op, record) else Result.REJECTED
-        return Outcome(write.key, result, write.target_id, error=error if result is Result.REJECTED else None)
-    if record is None:
-        return Outcome(write.key, Result.REJECTED, write.target_id, error=error)
-    fields = write.view.fields
-    equal = all(same(value, record.values.get(name), fields[name]) for name, value in write.values.items())
-    if write.op is Op.UPDATE and not equal:
-        if error is None and record.version != write.version:
-            what = f"{write.view.object} {record.id}"
-            stale = StaleRecord(f"Creatio: {what} does not hold what was sent and has changed since.", code="iw.stale")
-            return Outcome(write.key, Result.STALE, write.target_id, error=stale)
-        return Outcome(write.key, Result.REJECTED, write.target_id, error=error)
-    return Outcome(write.key, Result.APPLIED, record.id, record.version if equal else "", record.values)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from iw_operators.errors import FixConfiguration
 from iw_operators.spec.catalogue import LookupDef
@@ -15,6 +15,7 @@ from iw_operators.systems.quickbooks_desktop.tables import ACTIVE, LIST_KEY
 
 CURRENCY: Final = "Currency"
 OWN: Final = "the company file's own currency"  # stands for the id that files without several currencies do not have
+ALSO: Final[Mapping[str, str]] = {"ItemSalesTax": "ItemSalesTaxGroup"}  # lists whose entries stand in two tables
 ABSENT: Final = frozenset({"odbc.name", "3250"})  # the list is not there, or its feature is switched off
 
 
@@ -50,15 +51,18 @@ class Lists:
         table = locales.list_of(table, self._place.locale)
         if (table, column) not in self._entries:
             entries: dict[str, tuple[str, bool]] = {}
-            try:
-                rows = self._client.all(select([LIST_KEY, column, ACTIVE], table))
-            except FixConfiguration as error:
-                if table != CURRENCY or error.code not in ABSENT:
-                    raise
-                rows = []
-            for row in rows:
-                text = as_text(row[column.lower()])
-                if text is not None:
-                    entries[str(row[LIST_KEY.lower()])] = text, as_bool(row[ACTIVE.lower()]) is not False
+            for each in filter(None, (table, ALSO.get(table))):
+                for row in self._rows(each, column, optional=each == CURRENCY or each != table):
+                    text = as_text(row[column.lower()])
+                    if text is not None:
+                        entries[str(row[LIST_KEY.lower()])] = text, as_bool(row[ACTIVE.lower()]) is not False
             self._entries[table, column] = entries
         return self._entries[table, column]
+
+    def _rows(self, table: str, column: str, *, optional: bool) -> Sequence[Mapping[str, Any]]:
+        try:
+            return self._client.all(select([LIST_KEY, column, ACTIVE], table))
+        except FixConfiguration as error:
+            if not optional or error.code not in ABSENT:
+                raise
+            return ()

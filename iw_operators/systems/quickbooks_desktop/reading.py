@@ -65,6 +65,11 @@ class Reading:
         self._place = place
         self._text_of = text_of
 
+    @property
+    def zone(self) -> dt.tzinfo:
+        """The zone of the company file's local time."""
+        return self._place.zone
+
     def shapes(self, view: View) -> list[Shape]:
         """Return how a view stands in its tables."""
         return Shape.all_of(lined(view), self._place, self._text_of)

@@ -226,7 +226,16 @@ class Shape:
         if _by_id(field):
             return partial(self._named, field, at)
         make = converter(field, self.place.zone, self.place.locale)
-        return lambda row: make(row[at])
+
+        def one(row: Row) -> Scalar:
+            try:
+                return make(row[at])
+            except (ValueError, ArithmeticError):
+                if isinstance(row[at], str):  # what one record holds: the engine refuses that record by name
+                    return str(row[at])
+                raise
+
+        return one
 
     def _named(self, field: FieldDef, at: int, row: Row) -> Scalar:
         ident = as_text(row[at])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,13 +27,15 @@ from iw_operators.systems.quickbooks_desktop.shape import (
     KIND,
     Shape,
 )
-from iw_operators.systems.quickbooks_desktop.tables import TABLES, Kind, Lines
+from iw_operators.systems.quickbooks_desktop.tables import TABLES, Kind, Lines, Tables
 
 IdOf: TypeAlias = Callable[[FieldDef, str], str | None]  # the id of a list's entry by its text
 
 TEXTS: Final = frozenset({FieldType.TEXT, FieldType.MEMO, FieldType.PHONE, FieldType.EMAIL})
 MONEY_LIMIT: Final = Decimal("9999999999.99")
 REF_NUMBER: Final = 11  # characters of the shortest RefNumber
+MARK: Final = "IW"
+MARK_LENGTH: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,25 @@ class Cells:
     lines: tuple[tuple[Lines, Mapping[str, Parameter]], ...] = ()
 
 
-def marker_of(write: Write) -> str:
-    """Return what marks a create as ours: made of the write's key, so that sending it again finds it."""
+def marker_of(write: Write, column: str = "") -> str:
+    """Return what marks a create as ours: made of the write's key, so that sending it again finds it.
+
+    :param column: which one carries it, where that is not the object's usual one.
+    """
     tables = TABLES[write.view.object]
     digest = base64.b32encode(hashlib.sha256(write.key.encode()).digest()).decode()
-    length = REF_NUMBER if tables.marker == "RefNumber" else 18
-    return f"IW{digest}"[: min(length, tables.marker_length or length)]
+    return f"{MARK}{digest}"[: _mark_length(tables, column or tables.marker)]
+
+
+def is_mark(tables: Tables, column: str, value: object) -> bool:
+    """Tell whether a column holds a mark of ours, whichever create's."""
+    length = _mark_length(tables, column) - len(MARK)
+    return re.fullmatch(f"{MARK}[A-Z2-7]{{{length}}}", str(value or "")) is not None
+
+
+def _mark_length(tables: Tables, column: str) -> int:
+    length = REF_NUMBER if column == "RefNumber" else MARK_LENGTH
+    return min(length, tables.marker_length or length)
 
 
 def kind_of(shapes: Sequence[Shape], write: Write) -> Shape:

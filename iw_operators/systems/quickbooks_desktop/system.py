@@ -33,11 +33,12 @@ class QuickBooksDesktop:
     """One company file; see `systems.base.System`, whose promises it keeps.
 
     Statements: `changes` of a window is one a table (two where deletions are told), `write` one a line and two a
-    record, and one read a batch before and after.
+    record, and one read a batch before and after; lines that are to be changed are read first.
     """
 
     name: str = "quickbooks_desktop"
     batch_size: int = BATCH
+    keys_last: dt.timedelta = dt.timedelta(0)  # QuickBooks knows no keys
 
     def __init__(
         self,

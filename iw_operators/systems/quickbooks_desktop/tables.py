@@ -14,6 +14,7 @@ from typing import Final
 LIST_KEY: Final = "ListID"
 TXN_KEY: Final = "TxnID"
 EDIT: Final = "EditSequence"
+CREATED: Final = "TimeCreated"
 MODIFIED: Final = "TimeModified"
 ACTIVE: Final = "IsActive"
 
@@ -69,7 +70,8 @@ class Tables:
     """Everything of one object.
 
     :param marker: the column that keeps the key of a create which is not otherwise known again; "" where none can.
-    :param narrow: columns by which QuickBooks itself can look for what a create has made.
+    :param spare: columns that take the mark where the mapping fills `marker` and what it puts there is not unique.
+    :param narrow: columns by which QuickBooks itself can look for what a create has made; whose it is comes first.
     :param numbered: whether a customer or vendor has no two of the same number; of payments `Cash` may be the number.
     :param unique: whether QuickBooks refuses a second record of the same name (3100).
     :param gone: what ListDeleted or TxnDeleted call it.
@@ -82,6 +84,7 @@ class Tables:
     lines: tuple[Lines, ...] = ()
     marker: str = ""
     marker_length: int = 30
+    spare: tuple[str, ...] = ()
     narrow: tuple[str, ...] = ()
     unique: bool = False
     numbered: bool = True
@@ -94,6 +97,11 @@ class Tables:
         """Whether its records are names and not transactions."""
         return self.key == LIST_KEY
 
+    @property
+    def party(self) -> str:
+        """The column that says whose a transaction is, "" where there is none."""
+        return next((column for column in self.narrow[:1] if column.endswith(LIST_KEY)), "")
+
 
 _EXPENSE: Final = {"ItemRefListID": "", "Desc": "Memo", "Quantity": "", "Cost": ""}
 _ITEM: Final = {"AccountRefFullName": ""}
@@ -104,7 +112,7 @@ def _sale(table: str, **more: str) -> Tables:
     marker = more.get("marker", "Other")
     narrow = (more.get("party", "CustomerRefListID"), "TxnDate")
     length = int(more.get("length", "29"))
-    return Tables((Kind(table),), TXN_KEY, lines, marker, length, narrow, gone=(table,))
+    return Tables((Kind(table),), TXN_KEY, lines, marker, length, narrow=narrow, gone=(table,))
 
 
 def _purchase(table: str, party: str, length: int) -> Tables:
@@ -112,7 +120,7 @@ def _purchase(table: str, party: str, length: int) -> Tables:
         Lines(f"{table}ItemLine", "ItemLine", _ITEM, "ItemRefListID"),
         Lines(f"{table}ExpenseLine", "ExpenseLine", _EXPENSE),
     )
-    return Tables((Kind(table),), TXN_KEY, lines, "RefNumber", length, (party, "TxnDate"), gone=(table,))
+    return Tables((Kind(table),), TXN_KEY, lines, "RefNumber", length, narrow=(party, "TxnDate"), gone=(table,))
 
 
 def _list(table: str, *, marker: str = "", posted: Mapping[str, str] | None = None) -> Tables:
@@ -209,6 +217,7 @@ TABLES: Final[Mapping[str, Tables]] = {
         (Lines("ReceivePaymentLine", "AppliedToTxn", key=""),),
         "RefNumber",
         20,
+        ("Memo",),
         ("CustomerRefListID", "TxnDate"),
         numbered=False,
         gone=("ReceivePayment",),
@@ -219,7 +228,7 @@ TABLES: Final[Mapping[str, Tables]] = {
         (Lines("DepositLine", "DepositLine"),),
         "Memo",
         4095,
-        ("TxnDate",),
+        narrow=("TxnDate",),
         numbered=False,
         gone=("Deposit",),
     ),
@@ -232,10 +241,16 @@ TABLES: Final[Mapping[str, Tables]] = {
         ),
         "RefNumber",
         11,
-        ("TxnDate",),
+        narrow=("TxnDate",),
         gone=("JournalEntry",),
     ),
-    "TimeTracking": Tables((Kind("TimeTracking"),), TXN_KEY, (), "", 0, ("TxnDate",), gone=("TimeTracking",)),
+    "TimeTracking": Tables(
+        (Kind("TimeTracking"),),
+        TXN_KEY,
+        narrow=("EntityRefListID", "TxnDate"),
+        numbered=False,
+        gone=("TimeTracking",),
+    ),
     "Account": _list("Account"),
     "StandardTerms": _list("StandardTerms"),
     "SalesRep": _list("SalesRep"),

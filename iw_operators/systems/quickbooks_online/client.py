@@ -169,7 +169,10 @@ class Client(QuickBooks):  # type: ignore[misc]  # python-quickbooks ships no ty
         return [row for part in parts for row in rows_of(part, entity)]
 
     def batch(self, items: Sequence[Mapping[str, Any]], request_id: str | None = None) -> dict[str, Mapping[str, Any]]:
-        """Send a batch and return the answers by bId; an item without an answer is absent."""
+        """Send a batch and return the answers by bId; an item without an answer is absent.
+
+        FixRecord or TooLarge when it is refused as a whole for what an item holds, or for its size: nothing is done.
+        """
         url = f"{self.api_url}/company/{self.company_id}/batch"
         answer = self.post(url, json_dumps({"BatchItemRequest": list(items)}), request_id=request_id)
         return {str(item.get("bId", "")): item for item in _objects(answer.get("BatchItemResponse"))}

@@ -11,7 +11,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from iw_operators.errors import (
     ConnectionFailure,
@@ -30,20 +30,37 @@ LABEL = "QuickBooks Online"
 SYSTEM = "quickbooks_online"
 THROTTLE_SECONDS = 60.0  # Intuit: wait a minute after a 429
 SERVER_ERROR = 500
+TOO_LARGE = 413
+VALIDATED = (200, 400)  # statuses under which the fault alone says what it is about
+TYPES: Final[Mapping[str, str]] = {
+    "authentication": "3200",
+    "authorization": "120",
+    "system": "10000",
+    "service": "10000",
+}  # of faults, without the word fault: the code that stands for those of the type that are not listed
 
 _XML_ERROR = re.compile(r"<Error\b(?P<attributes>[^>]*)>(?P<body>.*?)</Error>", re.IGNORECASE | re.DOTALL)
-_XML_CODE = re.compile(r"\bcode\s*=\s*[\"'](\d+)[\"']", re.IGNORECASE)
+_XML_CODE = re.compile(r"\bcode\s*=\s*[\"'](-?\d+)[\"']", re.IGNORECASE)
+_XML_TYPE = re.compile(r"<Fault\b[^>]*\btype\s*=\s*[\"'](\w+)[\"']", re.IGNORECASE)
 _GATEWAY_CODE = re.compile(r"errorCode=(\d+)")
+
+
+class TooLarge(FixConfiguration):
+    """A request was refused for its size alone; nothing of it was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultError:
-    """One error of a fault. `code` is without leading zeros; `element` the native field it is about, if it says so."""
+    """One error of a fault. `code` is without leading zeros; `element` the native field it is about, if it says so.
+
+    `type` is the fault's: `ValidationFault`, `AUTHENTICATION` and the like.
+    """
 
     code: str
     message: str
     detail: str = ""
     element: str = ""
+    type: str = ""
 
     @property
     def text(self) -> str:
@@ -61,17 +78,17 @@ def faults_in(content: Any) -> list[FaultError]:
     if not isinstance(fault, Mapping):
         return []
     errors = fault.get("Error") or fault.get("error") or []
-    return [_from_json(error) for error in errors if isinstance(error, Mapping)] or [
-        FaultError("", str(fault.get("type") or "a fault without an error"))
+    kind = str(fault.get("type") or "")
+    return [_from_json(error, kind) for error in errors if isinstance(error, Mapping)] or [
+        FaultError("", kind or "a fault without an error", type=kind)
     ]
 
 
-def _from_json(error: Mapping[str, Any]) -> FaultError:
+def _from_json(error: Mapping[str, Any], kind: str) -> FaultError:
     low = {str(key).lower(): value for key, value in error.items() if value is not None}
     message = str(low.get("message", ""))
-    return FaultError(
-        _code(str(low.get("code", "")), message), message, str(low.get("detail", "")), str(low.get("element", ""))
-    )
+    code = _code(str(low.get("code", "")), message)
+    return FaultError(code, message, str(low.get("detail", "")), str(low.get("element", "")), kind)
 
 
 def _code(given: str, message: str) -> str:
@@ -81,12 +98,13 @@ def _code(given: str, message: str) -> str:
 
 def _faults_in_xml(text: str) -> list[FaultError]:
     found = []
+    kind = _XML_TYPE.search(text)
     for match in _XML_ERROR.finditer(text):
         code = _XML_CODE.search(match["attributes"])
         message = _xml_text(match["body"], "Message")
-        found.append(
-            FaultError(_code(code.group(1) if code else "", message), message, _xml_text(match["body"], "Detail"))
-        )
+        code_text = _code(code.group(1) if code else "", message)
+        detail = _xml_text(match["body"], "Detail")
+        found.append(FaultError(code_text, message, detail, type=kind.group(1) if kind else ""))
     return found
 
 
@@ -98,15 +116,18 @@ def _xml_text(body: str, tag: str) -> str:
 def error_of(faults: list[FaultError], *, status: int = 400, retry_after: float = THROTTLE_SECONDS) -> InterWeaveError:
     """Return the one error that stands for a fault.
 
-    The first error whose code is known decides; an unknown code is the record's fault when the service validated
-    (status 400), the configuration's when it is another 4xx, and something to try again later from 500 up.
+    The first error whose code is known decides. An unknown code is what the type of its fault says when the service
+    has answered (status 200 or 400), the record's fault where that says nothing; the configuration's when it is another
+    4xx, and something to try again later from 500 up.
     """
     listed = {f.code: found[0] for f in faults if (found := catalogue().exact(f.code, SYSTEM))}
     fault = next((f for f in faults if f.code in listed), faults[0])
-    kind = (listed[fault.code].effect.kind if fault.code in listed else None) or _by_status(status)
+    like = TYPES.get(fault.type.lower().removesuffix("fault")) if status in VALIDATED else None
+    entry = listed.get(fault.code) or (known(like, SYSTEM) if like else None)
+    kind = (entry.effect.kind if entry else None) or _by_status(status)
     text = "; ".join(dict.fromkeys(f.text for f in faults)).rstrip(".")
     message = f"{LABEL}: {text}."
-    advice = advice_for(fault.code or "*", SYSTEM)
+    advice = entry.advice if entry else advice_for(fault.code or "*", SYSTEM)
     if issubclass(kind, Throttled):
         return Throttled(message, retry_after=retry_after, code=fault.code, advice=advice)
     if issubclass(kind, RetryLater):
@@ -115,7 +136,7 @@ def error_of(faults: list[FaultError], *, status: int = 400, retry_after: float 
 
 
 def _by_status(status: int) -> type[InterWeaveError]:
-    if status in (200, 400):
+    if status in VALIDATED:
         return FixRecord
     return {401: SignInAgain, 429: Throttled}.get(
         status, RetryLater if status >= SERVER_ERROR or status == 408 else FixConfiguration
@@ -127,6 +148,9 @@ def error_in(response: Response) -> InterWeaveError | None:
 
     Faults of single items of a batch are not looked at here.
     """
+    if response.status == TOO_LARGE:
+        msg = f"{LABEL} answered {TOO_LARGE}: the request is larger than it takes."
+        return TooLarge(msg, code=f"http.{TOO_LARGE}", advice="Shorten the texts of the record in the source.")
     text = response.body.decode("utf-8", "replace")
     faults = _faults_in_xml(text) if text.lstrip().startswith("<") else []
     if not faults and not response.html:

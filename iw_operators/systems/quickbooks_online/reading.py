@@ -33,6 +33,7 @@ FEED: Final = dt.timedelta(days=29)  # Intuit's change feed reaches back 30 days
 SECOND: Final = dt.timedelta(seconds=1)
 IDS: Final = 250  # ids in one query
 CHANGED: Final = "MetaData.LastUpdatedTime"
+MADE: Final = "MetaData.CreateTime"
 UNSUPPORTED: Final = "500"  # what the feed answers for a time that is too long ago
 FOUND: Final = 10  # rows that a search by name brings at the most
 NAME_FIELDS: Final = ("full_name", "name", "number", "reference")  # neutral fields that `find` looks in
@@ -190,6 +191,13 @@ class Reader:
         pairs = zip(terms[::2], terms[1::2], strict=True)
         conditions = [*_with_inactive(view), *(f"{path} = {literal(value)}" for path, value in pairs)]
         return select(view.object, conditions, most=FOUND)
+
+    @staticmethod
+    def select_made(view: View, since: dt.datetime, *terms: str) -> str:
+        """Return the query for rows that were made since a time and have exactly these values: path, value ..."""
+        pairs = zip(terms[::2], terms[1::2], strict=True)
+        conditions = [*_with_inactive(view), *(f"{path} = {literal(value)}" for path, value in pairs)]
+        return select(view.object, [*conditions, f"{MADE} >= {literal(_iso(since))}"])
 
 
 def in_pages(pages: Iterator[list[Row]], size: int) -> Iterator[Sequence[Row]]:

@@ -14,6 +14,7 @@ from iw_operators.systems.quickbooks_online.client import BATCH, Client
 from iw_operators.systems.quickbooks_online.codec import record_of
 from iw_operators.systems.quickbooks_online.errors import LABEL, unreadable
 from iw_operators.systems.quickbooks_online.lists import Lists
+from iw_operators.systems.quickbooks_online.looking import Looker
 from iw_operators.systems.quickbooks_online.query import PAGE
 from iw_operators.systems.quickbooks_online.reading import Reader, Row, in_pages
 from iw_operators.systems.quickbooks_online.writing import Writer
@@ -33,11 +34,13 @@ class QuickBooksOnline:
     """One company of QuickBooks Online; see `systems.base.System`, whose promises it keeps.
 
     Requests: `changes` of a window in which nothing changed is one; `scan` and a first `changes` one per 1,000 rows;
-    `write` one per batch, and one more where updates need rows that were not just fetched.
+    `write` one per batch, one more where updates need rows that were not just fetched, and about ten where one item has
+    the batch refused as a whole; `resolve` one per object updated, and one for up to 30 customers of new transactions.
     """
 
     name: str = "quickbooks_online"
     batch_size: int = BATCH
+    keys_last: dt.timedelta = dt.timedelta(hours=24)  # how long Intuit is trusted to keep the answer to a requestid
 
     def __init__(self, client: Client, *, time_zone: str = "UTC") -> None:
         self.client = client
@@ -45,6 +48,7 @@ class QuickBooksOnline:
         self._lists = Lists(client)
         self._reader = Reader(client, self._clock)
         self._writer = Writer(client, self._reader, self._lists, self._today)
+        self._looker = Looker(client, self._reader, self._lists, self._writer.recent)
 
     def check(self) -> str:
         """Read the company's own record; one request."""
@@ -114,8 +118,8 @@ class QuickBooksOnline:
         return self._writer.write(batch)
 
     def resolve(self, batch: Batch) -> Sequence[Outcome]:
-        """Look up how a batch ended; see `Writer.resolve`."""
-        return self._writer.resolve(batch)
+        """Look up how a batch ended; see `Looker.resolve`."""
+        return self._looker.resolve(batch)
 
     def _records(self, view: View, pages: Iterator[list[Row]], size: int) -> Iterator[Sequence[Record]]:
         for rows in in_pages(pages, size):

@@ -62,6 +62,23 @@ def test_fail_after_insert_reaches_parts_of_a_batch(site: Any) -> None:
     assert sorted(row["Name"] for row in site.rows("Account")) == ["A0", "A1", "A2"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "said"),
+    [("deadlock", 500, "deadlock victim"), ("timed_out", 500, "Timeout Expired"), ("unavailable", 503, None)],
+)
+def test_a_part_of_a_batch_can_fail_for_a_while(site: Any, kind: str, status: int, said: str | None) -> None:
+    """The part is not carried out, the others are."""
+    site.fault(kind=kind, match="POST /odata/Account", after=1)
+    items = [{"id": str(n), "method": "POST", "url": "Account", "body": {"Name": f"A{n}"}} for n in range(3)]
+    answers = site.session.post(
+        f"{site.odata}/$batch", json={"requests": items}, headers={"Prefer": "continue-on-error"}
+    ).json()["responses"]
+    assert [answer["status"] for answer in answers] == [201, status, 201]
+    assert ("body" in answers[1]) is (said is not None)
+    assert (said or "") in str(answers[1])
+    assert sorted(row["Name"] for row in site.rows("Account")) == ["A0", "A2"]
+
+
 def test_half_a_batch_then_the_connection_drops(site: Any) -> None:
     """Half of the requests are done, no answer comes."""
     site.fault(kind="half_batch")

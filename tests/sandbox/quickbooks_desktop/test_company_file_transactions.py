@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.quickbooks_desktop import Running
-from tests import drivers
+from tests import drivers, web
 
 DAY = dt.date(2026, 5, 1)
 BUYER = {"CustomerRefFullName": "Buyer"}
@@ -324,3 +324,47 @@ def test_the_amount_of_an_expense_can_be_changed(cursor: Any) -> None:
     (ident,) = cursor.execute("SELECT ExpenseLineTxnLineID FROM BillExpenseLine").fetchone()
     cursor.execute("UPDATE BillExpenseLine SET ExpenseLineAmount = 5.75 WHERE ExpenseLineTxnLineID = ?", ident)
     assert cursor.execute("SELECT AmountDue FROM Bill").fetchval() == Decimal("5.75")
+
+
+def test_a_journal_entry_is_in_balance_after_each_statement(cursor: Any) -> None:
+    """No single amount of it can be changed, added or taken away; what is no amount can."""
+    account = {"JournalDebitLineAccountRefFullName": "Freight", "JournalDebitLineAmount": Decimal(5)}
+    line(cursor, "JournalEntryDebitLine", True, **account)
+    line(
+        cursor,
+        "JournalEntryCreditLine",
+        False,
+        JournalCreditLineAccountRefFullName="Checking",
+        JournalCreditLineAmount=Decimal(5),
+    )
+    (made,) = cursor.execute("SELECT TxnID FROM JournalEntry").fetchone()
+    sql = "UPDATE JournalEntryDebitLine SET JournalDebitLineAmount = 6 WHERE TxnID = ?"
+    assert "not in balance" in refused(lambda: cursor.execute(sql, made))
+    assert "not in balance" in refused(
+        lambda: cursor.execute("DELETE FROM JournalEntryCreditLine WHERE TxnID = ?", made)
+    )
+    assert "not in balance" in refused(lambda: line(cursor, "JournalEntryDebitLine", False, TxnID=made, **account))
+    cursor.execute("UPDATE JournalEntryDebitLine SET JournalDebitLineMemo = 'm' WHERE TxnID = ?", made)
+    shown = cursor.execute("SELECT JournalDebitLineAmount, JournalDebitLineMemo FROM JournalEntryDebitLine").fetchall()
+    assert [tuple(row) for row in shown] == [(Decimal("5.00"), "m")]
+
+
+def test_an_invoice_is_not_below_zero(cursor: Any, customer: str, items: None) -> None:
+    """A negative invoice is refused, when it is made and when its lines are changed."""
+    assert "must be positive" in refused(lambda: invoice(cursor, customer, part("-1")))
+    made = invoice(cursor, customer, part("3"), part("-1"))
+    sql = "UPDATE InvoiceLine SET InvoiceLineQuantity = 0 WHERE TxnID = ? AND InvoiceLineQuantity = 3"
+    assert "must be positive" in refused(lambda: cursor.execute(sql, made))
+    assert cursor.execute("SELECT Subtotal FROM Invoice").fetchval() == Decimal("20.00")
+
+
+def test_a_voided_payment_pays_nothing(desk: Running, cursor: Any, customer: str, items: None) -> None:
+    """Its invoice is open again, and the customer owes it."""
+    made = invoice(cursor, customer, part("3"))
+    values = {"CustomerRefListID": customer, "AppliedToTxnTxnID": made, "AppliedToTxnPaymentAmount": Decimal(30)}
+    line(cursor, "ReceivePaymentLine", False, **values)
+    assert cursor.execute("SELECT TotalBalance FROM Customer").fetchval() == Decimal(0)
+    (payment,) = cursor.execute("SELECT TxnID FROM ReceivePayment").fetchone()
+    web.post(f"{desk.url}/_sandbox/void", json={"table": "ReceivePayment", "id": payment}).raise_for_status()
+    assert tuple(cursor.execute("SELECT BalanceRemaining, IsPaid FROM Invoice").fetchone()) == (Decimal("30.00"), False)
+    assert cursor.execute("SELECT TotalBalance FROM Customer").fetchval() == Decimal("30.00")

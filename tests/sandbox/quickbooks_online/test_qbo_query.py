@@ -113,6 +113,22 @@ def test_transactions(api: Api) -> None:
     assert [line["DetailType"] for line in invoice["Line"]] == ["SalesItemLineDetail", "SubTotalLineDetail"]
 
 
+def test_what_was_made_since(api: Api) -> None:
+    """The time of creation is compared by the moment, with other conditions, and a later change does not move it."""
+    since = "MetaData.CreateTime >= '2026-01-07T00:00:00+00:00'"
+    assert names(api, f"WHERE Active IN (true, false) AND {since}") == []
+    amy = api.get("Customer", "1")
+    api.write("Customer", {"Id": "1", "SyncToken": amy["SyncToken"], "sparse": True, "Notes": "changed"})
+    made = api.customer("After")
+    api.write("Customer", {"Id": made["Id"], "SyncToken": "0", "sparse": True, "Active": False})
+    assert names(api, f"WHERE {since}") == []
+    assert names(api, f"WHERE Active IN (true, false) AND {since}") == ["After (deleted)"]
+    invoice = api.invoice("1", "1")
+    found = api.query(f"SELECT * FROM Invoice WHERE CustomerRef = '1' AND {since} MAXRESULTS 1000")  # noqa: S608 - not SQL
+    assert [row["Id"] for row in found["Invoice"]] == [invoice["Id"]]
+    assert api.query(f"SELECT * FROM Invoice WHERE CustomerRef = '2' AND {since}") == {}  # noqa: S608 - not SQL
+
+
 def test_seeded_rows_keep_ids_and_stamps(api: Api) -> None:
     """The world's ids, stamps and balances are what the service tells; new Ids go on after them."""
     assert [c.id for c in small_world().books_customers] == ["1", "2", "3", "4"]

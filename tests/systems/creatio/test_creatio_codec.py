@@ -12,7 +12,7 @@ import pytest
 from iw_operators.engine.model import Scalar
 from iw_operators.errors import FixConfiguration, FixRecord
 from iw_operators.spec.catalogue import FieldDef, FieldType, LookupDef
-from iw_operators.systems.creatio.codec import column_of, decode, encode, facts_of, reader
+from iw_operators.systems.creatio.codec import column_of, decode, encode, facts_of, reader, shown
 from iw_operators.systems.creatio.comparing import same
 from iw_operators.systems.http import json_dumps, json_loads
 from tests.systems.creatio.helpers import catalogue, view_of
@@ -70,6 +70,20 @@ def test_a_wrong_type_is_a_configuration_error(kind: str, native: Any) -> None:
     """A column that holds something else names itself and the type."""
     with pytest.raises(FixConfiguration, match=f"column X .* {kind}"):
         decode(native, field(kind))
+
+
+def test_what_a_record_holds_of_another_type_is_read_as_its_text() -> None:
+    """Text and numbers reach the engine, which refuses that record; a column of another kind fails all."""
+    assert shown("much", field("money")) == "much"
+    assert shown(Decimal("1.5"), field("integer")) == "1.5"
+    assert shown("9999-12-31T23:59:59-05:00", field("date"), ZoneInfo("Asia/Tokyo")) == "9999-12-31T23:59:59-05:00"
+    assert shown("2026-03-01T00:00:00Z", field("date"), NEW_YORK) == dt.date(2026, 3, 1)
+    for other in (True, {"Name": "x"}):
+        with pytest.raises(FixConfiguration, match=r"column X .* money"):
+            shown(other, field("money"))
+    read = reader(view_of("Account", ("name", "balance")))
+    row = {"Id": ZERO, "Name": "Acme", "ModifiedOn": "2026-03-01T10:00:00Z", "UsrQBBalance": "much"}
+    assert read.record(row).values == {"name": "Acme", "balance": "much"}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +175,7 @@ def test_facts_of_stages() -> None:
         (Decimal("1.08755"), Decimal("1.0876"), field("decimal", scale=4), True),
         (Decimal("1.0875"), Decimal("1.0876"), field("decimal", scale=4), False),
         (Decimal(5), 5, field("money", scale=2), True),
+        (Decimal(5), "five", field("money", scale=2), False),
         (None, Decimal(0), field("money"), True),
         (None, False, field("boolean"), True),
         (None, "x", field("text"), False),

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from iw_operators.engine.model import Record
-from iw_operators.errors import FixConfiguration
 from iw_operators.systems.base import Window
 from iw_operators.systems.quickbooks_desktop import locales
 from tests.systems.quickbooks_desktop.fakes import DriverError, Script, batch, clock, create, view
@@ -95,14 +94,11 @@ def test_columns_are_found_in_any_case_and_any_order() -> None:
     assert (record.values["name"], record.version, record.active) == ("x", "7", False)
 
 
-def test_a_value_that_is_not_of_its_type_names_its_field_and_no_value() -> None:
-    """A custom field that was mapped as a number and holds words is a matter of configuration."""
-    row = customer(1, 0, CreditLimit="a lot of money")
-    with pytest.raises(FixConfiguration) as caught:
-        read(Script({"FROM Customer": [row]}), Window(None, None), "credit_limit")
-    assert caught.value.code == "odbc.type"
-    assert "credit_limit" in caught.value.message
-    assert "a lot" not in str(caught.value)
+def test_a_value_that_is_not_of_its_type_stays_text() -> None:
+    """A custom field that was mapped as a number and holds words for one record does not stop the others."""
+    rows = [customer(1, 0, CreditLimit="a lot of money"), customer(2, 0, CreditLimit="5.00")]
+    (found,) = read(Script({"FROM Customer": rows}), Window(None, None), "credit_limit")
+    assert [record.values["credit_limit"] for record in found] == ["a lot of money", Decimal("5.00")]
 
 
 def test_who_was_invoiced_comes_for_the_balance() -> None:

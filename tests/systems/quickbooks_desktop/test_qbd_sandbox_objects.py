@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -235,6 +236,21 @@ def test_payments(site: Site, people: dict[str, str]) -> None:
     assert alone.values.get("lines") == ()
 
 
+def test_the_balance_after_a_payment_was_deleted(site: Site, people: dict[str, str]) -> None:
+    """The invoice that it was applied to has changed; so its customer is told with what is due again."""
+    system, buyer = site.system(), people["customer"]
+    lines = (line(people["hour"], "1", "90"),)
+    sale = made(system, "Invoice", {"customer": buyer, "date": DAY, "lines": lines})
+    applied: tuple[Line, ...] = ({"invoice": sale.id, "amount": Decimal("90.00")},)
+    paid = made(system, "ReceivePayment", {"customer": buyer, "date": DAY, "total": Decimal("90.00"), "lines": applied})
+    file = site.running.sandbox.file
+    file.options = replace(file.options, clock_shift=10)
+    edge = system.now() - dt.timedelta(seconds=5)
+    site.ask("DELETE FROM ReceivePayment WHERE TxnID = ?", paid.id)
+    told = [r for page in system.changes(view("Customer", "name", "balance"), Window(edge, None), 9) for r in page]
+    assert [(r.id, r.values["balance"]) for r in told] == [(buyer, Decimal("90.00"))]
+
+
 def test_time_entries(site: Site, people: dict[str, str]) -> None:
     """Hours of an employee for a customer are a record without lines."""
     system = site.system()
@@ -290,3 +306,18 @@ def test_address_and_tax_of_each_country(new_site: NewSite, country: str, region
     written = held.values["lines"]
     assert isinstance(written, tuple)
     assert written[0]["tax_code"] == taxed
+
+
+@pytest.mark.parametrize(
+    ("field", "table", "column"),
+    [("terms", "DateDrivenTerms", "TermsRefFullName"), ("tax_item", "ItemSalesTaxGroup", "ItemSalesTaxRefFullName")],
+)
+def test_terms_and_tax_items_of_both_kinds_are_known(site: Site, field: str, table: str, column: str) -> None:
+    """Terms by date and groups of taxes stand in tables of their own, and are written like the others of their list."""
+    known = {"DateDrivenTerms": "Name, DayOfMonthDue", "ItemSalesTaxGroup": "Name, ItemDesc"}
+    site.ask(f"INSERT INTO {table} ({known[table]}) VALUES ('The other kind', 20)")
+    usual = {"terms": "Net 30", "tax_item": "San Jose"}[field]
+    for name in ("The other kind", usual):
+        customer = made(site.system(), "Customer", {"name": f"With {name}", field: name})
+        assert customer.values[field] == name
+        assert site.ask(f"SELECT {column} FROM Customer WHERE ListID = ?", customer.id)[0][0] == name

@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-from iw_operators.spec.catalogue import FieldDef
-from iw_operators.systems.quickbooks_online.codec import by_native, record_of, same, sync_token, values_of, version_of
+from iw_operators.engine.model import Scalar
+from iw_operators.spec.catalogue import FieldDef, FieldType
+from iw_operators.systems.quickbooks_online.codec import (
+    by_native,
+    record_of,
+    same,
+    sync_token,
+    typed,
+    values_of,
+    version_of,
+)
 from tests.systems.quickbooks_online.fakes import catalogue, row, view
 
 META = {"CreateTime": "2026-01-05T10:00:00-08:00", "LastUpdatedTime": "2026-01-05T10:00:00-08:00"}
@@ -136,6 +145,37 @@ def test_a_custom_field_is_found_by_its_name() -> None:
     extra = {"region": FieldDef(native="CustomField.Region"), "crew": FieldDef(native="CustomField.Crew")}
     values = values_of(view("Invoice", "number", extra=extra), INVOICE, no_text)
     assert (values["region"], values["crew"]) == ("North", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "native", "value"),
+    [
+        (FieldType.DATE, "next week", "next week"),
+        (FieldType.DATE, "2026-12-31", dt.date(2026, 12, 31)),
+        (FieldType.DATETIME, "2026-12-31", "2026-12-31"),
+        (FieldType.MONEY, "1,000.00", "1,000.00"),
+        (FieldType.INTEGER, "7", 7),
+        (FieldType.INTEGER, "1.5", "1.5"),
+        (FieldType.INTEGER, "Infinity", "Infinity"),
+        (FieldType.BOOLEAN, "yes", "yes"),
+    ],
+)
+def test_what_people_enter_in_a_custom_field_is_read_as_text_where_it_is_not_of_the_type(
+    kind: FieldType, native: str, value: Scalar
+) -> None:
+    """One typo reaches the engine, which refuses that record by name; nothing is cut off to make it fit."""
+    custom = [{"Name": "Region", "Type": "StringType", "StringValue": native}]
+    extra = {"region": FieldDef(native="CustomField.Region", type=kind)}
+    record = record_of(view("Invoice", "number", extra=extra), {**INVOICE, "CustomField": custom}, no_text)
+    assert record.values["region"] == value
+    assert type(record.values["region"]) is type(value)
+
+
+@pytest.mark.parametrize("other", [{"value": "3"}, ["x"]])
+def test_a_field_of_another_kind_is_no_matter_of_one_record(other: Any) -> None:
+    """What is neither text nor number where the catalogue says money is an error of the catalogue or the mapping."""
+    with pytest.raises(ValueError, match="not a number"):
+        typed(other, FieldDef(native="TotalAmt", type=FieldType.MONEY))
 
 
 def _payment(*links: tuple[str, str]) -> dict[str, Any]:

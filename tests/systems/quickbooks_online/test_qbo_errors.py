@@ -133,3 +133,35 @@ def test_several_errors_are_all_told() -> None:
 def test_a_good_answer_is_no_error() -> None:
     """JSON without a fault passes, also when a batch's items have faults of their own."""
     assert error_in(answer({"BatchItemResponse": [{"bId": "1", "Fault": {"Error": []}}]})) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error"),
+    [
+        ("SystemFault", 400, ConnectionFailure),
+        ("AuthenticationFault", 400, SignInAgain),
+        ("AuthorizationFault", 400, FixConfiguration),
+        ("ValidationFault", 400, FixRecord),
+        ("ValidationFault", 500, RetryLater),
+        ("AUTHENTICATION", 403, FixConfiguration),
+        ("", 400, FixRecord),
+    ],
+)
+def test_the_type_of_a_fault_speaks_where_its_code_is_not_listed(
+    kind: str, status: int, error: type[InterWeaveError]
+) -> None:
+    """An unlisted code is what its fault's type says, with the advice for that, where the service itself answered."""
+    fault = {"Error": [{"Message": "Odd", "code": "-1"}], "type": kind}
+    found = error_in(answer({"Fault": fault}, status))
+    assert isinstance(found, error)
+    assert found.code == "-1"
+    assert ("tried again" in found.advice) == (kind == "SystemFault")
+    assert type(error_in(answer({"Fault": {**fault, "Error": [{"code": "6240"}]}}, status))) is FixRecord
+
+
+def test_the_type_of_a_fault_in_xml_is_read_too() -> None:
+    """A fault in XML whose code is not listed passes where its type is the service's."""
+    odd = XML.replace(b'code="3001"', b'code="-9"').replace(b"errorCode=003001", b"errorCode=-9")
+    error = error_in(Response(200, {"content-type": "application/xml"}, odd))
+    assert isinstance(error, ConnectionFailure)
+    assert error.code == "-9"

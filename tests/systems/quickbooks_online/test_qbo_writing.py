@@ -178,14 +178,14 @@ def test_a_call_that_certainly_did_not_arrive_raises(refusal: ConnectionFailure 
 
 @pytest.mark.feature("B2")
 def test_reading_the_answer_to_a_write_never_fails() -> None:
-    """A reference without its name, and a value that is no number, leave the write applied; no list is read for it."""
+    """A reference without its name, and an object in place of a number, leave the write applied; no list is read."""
     odd = row(1, SalesTermRef={"value": "3"})
     outcomes, intuit = write([create("a", name="A")], taking({"Customer": odd}))
     assert outcomes[0].result is Result.APPLIED
     assert "terms" not in outcomes[0].values
     assert outcomes[0].values["name"] == "Customer 1"
     assert len(intuit.requests) == 1
-    broken, _ = write([create("a", name="A")], taking({"Customer": row(1, Balance="much")}))
+    broken, _ = write([create("a", name="A")], taking({"Customer": row(1, Balance={"much": 1})}))
     assert (broken[0].result, broken[0].values) == (Result.APPLIED, {})
 
 
