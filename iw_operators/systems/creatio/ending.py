@@ -24,6 +24,7 @@ from iw_operators.systems.creatio.confirming import version_after
 from iw_operators.systems.creatio.errors import failure
 from iw_operators.systems.creatio.paging import Row
 from iw_operators.systems.creatio.removing import removed
+from iw_operators.systems.told import not_applied
 
 UNTOUCHED = (0, 401, 408, 429)  # Creatio has not begun with the write
 
@@ -90,12 +91,6 @@ def at_last(error: InterWeaveError) -> FixRecord:
     return FixRecord(msg, code="creatio.keeps_failing")
 
 
-def not_taken(write: Write) -> FixRecord:
-    """Return what is said of a write that is not there."""
-    msg = f"Creatio has not taken the {write.op.value} of this {write.view.object}."
-    return FixRecord(msg, code="iw.not_applied")
-
-
 def refused_or_done(write: Write, record: Record | None, error: InterWeaveError) -> Outcome:
     """Return the outcome of a write that was answered with a failure, by what is there now."""
     if _is_there(write, record):
@@ -114,7 +109,7 @@ def looked_up(write: Write, record: Record | None, known: InterWeaveError | None
         what = f"{write.view.object} {record.id}"
         msg = f"Creatio: {what} does not hold what was sent and has changed since."
         return Outcome(write.key, Result.STALE, write.target_id, error=known or StaleRecord(msg, code="iw.stale"))
-    return Outcome(write.key, Result.REJECTED, write.target_id, error=known or not_taken(write))
+    return Outcome(write.key, Result.REJECTED, write.target_id, error=known) if known else not_applied("Creatio", write)
 
 
 def _is_there(write: Write, record: Record | None) -> bool:

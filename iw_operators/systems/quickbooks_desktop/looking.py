@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from iw_operators.engine.model import Line, Record, Value, Values
-from iw_operators.errors import ConnectionFailure, FixRecord
+from iw_operators.errors import FixRecord
 from iw_operators.spec.catalogue import FieldDef
 from iw_operators.systems.base import Outcome, Result, View, Write
 from iw_operators.systems.fitting import sendable
@@ -37,6 +37,7 @@ from iw_operators.systems.quickbooks_desktop.statements import (
     table_of,
 )
 from iw_operators.systems.quickbooks_desktop.tables import CREATED, EDIT, MODIFIED, TABLES
+from iw_operators.systems.told import in_doubt, not_applied
 
 Where = list[tuple[str, str, Sequence[Parameter]]]
 Asked = dict[Statement, list[dict[str, Any]]]
@@ -108,7 +109,7 @@ class Looking:
             held = self.reading.fetch(view, [found[w.key] for w in some if w.key in found])
             for write in some:
                 record = held.get(found.get(write.key, ""))
-                outcomes[write.key] = _applied(write, record) if record else _absent(write)
+                outcomes[write.key] = _applied(write, record) if record else not_applied(LABEL, write)
         known = self.made | {str(o.target_id) for o in outcomes.values() if o.result is Result.APPLIED}
         for write in others:
             if sent_at is None or self._is_named(write):
@@ -123,7 +124,7 @@ class Looking:
         asked: Asked = {}
         for write in (*marked, *others):
             if outcomes[write.key].result is Result.REJECTED and self._changed_since(write, sent_at, asked) - known:
-                outcomes[write.key] = Outcome(write.key, Result.UNKNOWN, error=in_doubt(write))
+                outcomes[write.key] = in_doubt(LABEL, write)
         return outcomes
 
     def _resolved_by_name(self, write: Write) -> Outcome:
@@ -131,8 +132,8 @@ class Looking:
         if len(found) == 1 and holds(write, found[0]):
             return _applied(write, found[0])
         if not found and self._name_of(write) is not None:
-            return _absent(write)
-        return Outcome(write.key, Result.UNKNOWN, error=in_doubt(write))
+            return not_applied(LABEL, write)
+        return in_doubt(LABEL, write)
 
     def _resolved_by_values(self, write: Write, sent_at: dt.datetime, known: Collection[str]) -> Outcome:
         """Return how a create without mark and number has ended: an equal record that was made since is its own.
@@ -146,7 +147,7 @@ class Looking:
             mine = [record for record in found if holds(write, record) and record.id not in known]
             if mine and margin == SLACK:
                 return _applied(write, mine[0])
-        return Outcome(write.key, Result.UNKNOWN, error=in_doubt(write)) if mine else _absent(write)
+        return in_doubt(LABEL, write) if mine else not_applied(LABEL, write)
 
     def _changed_since(self, write: Write, sent_at: dt.datetime, asked: Asked) -> set[str]:
         """Return the ids of what may be a create's record that somebody has changed beyond recognition.
@@ -369,21 +370,6 @@ def _name_column(shape: Shape) -> str:
 def _applied(write: Write, record: Record) -> Outcome:
     version = record.version if holds(write, record) else ""
     return Outcome(write.key, Result.APPLIED, record.id, version, record.values)
-
-
-def _absent(write: Write) -> Outcome:
-    return Outcome(write.key, Result.REJECTED, error=not_applied(write))
-
-
-def not_applied(write: Write) -> FixRecord:
-    """Return why a write that has not arrived is not there."""
-    return FixRecord(f"{LABEL} has not taken the {write.op.value} of this {write.view.object}.", code="iw.not_applied")
-
-
-def in_doubt(write: Write) -> ConnectionFailure:
-    """Return why nobody knows how a write has ended."""
-    msg = f"Looking cannot tell whether {LABEL} has taken the {write.op.value} of this {write.view.object}."
-    return ConnectionFailure(msg, sent=True, code="iw.in_doubt")
 
 
 def _number_taken(write: Write, found: Record) -> FixRecord:

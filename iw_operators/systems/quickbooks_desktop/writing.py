@@ -32,12 +32,13 @@ from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
 from iw_operators.systems.quickbooks_desktop.client import Client
 from iw_operators.systems.quickbooks_desktop.dialect import Parameter, delete, select, update
 from iw_operators.systems.quickbooks_desktop.errors import GONE, LABEL, STALE, TAKEN, of_the_way
-from iw_operators.systems.quickbooks_desktop.looking import Looking, by_object, holds, in_doubt, not_applied, same
+from iw_operators.systems.quickbooks_desktop.looking import Looking, by_object, holds, same
 from iw_operators.systems.quickbooks_desktop.reading import Reading
 from iw_operators.systems.quickbooks_desktop.replacing import Change
 from iw_operators.systems.quickbooks_desktop.shape import Shape, edit_sequence
 from iw_operators.systems.quickbooks_desktop.statements import Cells, cells_of, group, marker_of
 from iw_operators.systems.quickbooks_desktop.tables import EDIT
+from iw_operators.systems.told import in_doubt, not_applied
 
 log = structlog.get_logger(__name__)
 
@@ -334,8 +335,8 @@ class Writer:
         if not write.op.removes and holds(write, record):
             return Outcome(write.key, Result.APPLIED, record.id, record.version, record.values)
         if edit_sequence(record.version) == edit_sequence(write.version) or not write.version:
-            return Outcome(write.key, Result.REJECTED, write.target_id, error=not_applied(write))
-        return Outcome(write.key, Result.UNKNOWN, write.target_id, error=in_doubt(write))
+            return not_applied(LABEL, write)
+        return in_doubt(LABEL, write)
 
 
 class PartlyApplied(FixRecord):

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from iw_operators.engine.model import Value
-from iw_operators.errors import ConnectionFailure, FixRecord
+from iw_operators.errors import FixRecord
 from iw_operators.systems.base import Batch, Op, Outcome, Result, View, Write
 from iw_operators.systems.fitting import sendable
 from iw_operators.systems.quickbooks_online.client import Client
@@ -27,6 +27,7 @@ from iw_operators.systems.quickbooks_online.outcomes import Recent, applied
 from iw_operators.systems.quickbooks_online.query import PAGE
 from iw_operators.systems.quickbooks_online.reading import Reader, Row
 from iw_operators.systems.quickbooks_online.removing import removed
+from iw_operators.systems.told import in_doubt, not_applied
 
 log = structlog.get_logger(__name__)
 
@@ -86,8 +87,8 @@ class Looker:
         if not write.op.removes and self._holds(write, row):
             return applied(write, row, self.lists, self.recent)
         if str(row["SyncToken"]) == sync_token(write.version):
-            return _not_arrived(write)
-        return _in_doubt(write)
+            return not_applied(LABEL, write)
+        return in_doubt(LABEL, write)
 
     def _made_since(
         self, since: dt.datetime, creates: Sequence[Write], known: set[tuple[str, str]]
@@ -114,7 +115,7 @@ class Looker:
             if write.key not in outcomes:
                 rows = [row for row in made[scopes[write.key]] if (write.view.object, row["Id"]) not in taken]
                 maybe = any(_may_have_made(write, row) for row in rows)
-                outcomes[write.key] = _in_doubt(write) if maybe else _not_arrived(write)
+                outcomes[write.key] = in_doubt(LABEL, write) if maybe else not_applied(LABEL, write)
         return outcomes
 
     def _named(self, creates: Sequence[Write], *, none_is_certain: bool) -> dict[str, Outcome]:
@@ -125,11 +126,11 @@ class Looker:
         for write, query in searches:
             rows = next(answers) if query else None
             if rows == [] and none_is_certain:
-                outcomes[write.key] = _not_arrived(write)
+                outcomes[write.key] = not_applied(LABEL, write)
             elif rows and len(rows) == 1 and _name_sent(write) and self._holds(write, rows[0]):
                 outcomes[write.key] = applied(write, rows[0], self.lists, self.recent)
             else:
-                outcomes[write.key] = _in_doubt(write)
+                outcomes[write.key] = in_doubt(LABEL, write)
         return outcomes
 
     def _search(self, write: Write) -> str:
@@ -185,14 +186,3 @@ def _same_name(write: Write, row: Row) -> bool:
 def _may_have_made(write: Write, row: Row) -> bool:
     """Tell whether a record may be what this create made, whatever people have done to it since."""
     return not _name_sent(write) or str(row.get("SyncToken")) != UNCHANGED or _same_name(write, row)
-
-
-def _not_arrived(write: Write) -> Outcome:
-    msg = f"{LABEL} has not taken the {write.op.value} of this {write.view.object}."
-    return Outcome(write.key, Result.REJECTED, write.target_id, error=FixRecord(msg, code="iw.not_applied"))
-
-
-def _in_doubt(write: Write) -> Outcome:
-    msg = f"Looking cannot tell whether {LABEL} has taken the {write.op.value} of this {write.view.object}."
-    error = ConnectionFailure(msg, sent=True, code="iw.in_doubt")
-    return Outcome(write.key, Result.UNKNOWN, write.target_id, error=error)
