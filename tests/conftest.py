@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,12 +34,17 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Look for it among what the test has made; after a file in all, and then never again in what stays."""
-    if nextitem is not None and nextitem.path == item.path:
-        gc.collect(1)
-    else:
-        gc.collect()
-        gc.freeze()
+    """Look for it among what the test has made; after a file in all, and then never again in what stays.
+
+    A connection that a server of an earlier test has left in it is not the next test's error.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed", ResourceWarning)
+        if nextitem is not None and nextitem.path == item.path:
+            gc.collect(1)
+        else:
+            gc.collect()
+            gc.freeze()
 
 
 @pytest.fixture(scope="session")

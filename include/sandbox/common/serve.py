@@ -103,6 +103,9 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.001)
         for task in state.tasks:
             task.cancel()
+        for connection in list(state.connections):  # whose client does not answer the end of TLS
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 @contextlib.contextmanager

@@ -123,20 +123,24 @@ def serve_smtp(
     """Serve SMTP while the with-block lasts; yield the port. Raises OSError when it is taken."""
     listening = socket.create_server((host, port))
     loop = asyncio.new_event_loop()
+    connected: list[SMTP] = []
 
     def connection() -> asyncio.Protocol:
         if handler.faults.take("smtp_away", "CONNECT"):
             handler.counts["hung up"] += 1
             return _Away()
         handler.counts["connections"] += 1
-        return SMTP(
-            handler,
-            hostname="mail.sandbox.example",
-            loop=loop,
-            tls_context=tls,
-            authenticator=handler.authenticate,
-            auth_require_tls=False,  # on the loopback interface only
+        connected.append(
+            SMTP(
+                handler,
+                hostname="mail.sandbox.example",
+                loop=loop,
+                tls_context=tls,
+                authenticator=handler.authenticate,
+                auth_require_tls=False,  # on the loopback interface only
+            )
         )
+        return connected[-1]
 
     started = threading.Event()
 
@@ -150,6 +154,9 @@ def serve_smtp(
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        for each in connected:
+            if isinstance(each.transport, asyncio.Transport):
+                each.transport.abort()
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 

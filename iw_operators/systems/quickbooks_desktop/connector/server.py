@@ -24,6 +24,7 @@ from iw_operators.systems.quickbooks_desktop.connector.source import Source
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 30.0
+CLOSE_SECONDS = 1.0  # that the clients have at the end to take what is left for them
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # gone after 25 seconds of silence
 KEY = struct.Struct("!iI")
 
@@ -44,6 +45,7 @@ class Connector:
         self.port = 0
         self._backend = backend
         self._sessions: dict[Session, tuple[asyncio.Task[None], asyncio.StreamWriter]] = {}
+        self._leaving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # connections that are being closed
         self._numbers = 0
         self._started = time.monotonic()
         self._server: asyncio.Server | None = None
@@ -85,6 +87,10 @@ class Connector:
             task.cancel()
         if self._sessions:
             await asyncio.wait([task for task, _ in self._sessions.values()], timeout=5)
+        if self._leaving:
+            await asyncio.wait(list(self._leaving), timeout=CLOSE_SECONDS)
+        for writer in self._leaving.values():  # its client does not read what is left, or not the end of TLS
+            writer.transport.abort()
         self.hung = not await self.source.close()
         log.info("connector.stopped", hung=self.hung)
 
@@ -132,9 +138,13 @@ class Connector:
             await session.farewell()
         finally:
             del self._sessions[session]
+            self._leaving[task] = writer
             writer.close()
-            with contextlib.suppress(ConnectionError, OSError):
-                await writer.wait_closed()
+            try:
+                with contextlib.suppress(ConnectionError, OSError):
+                    await writer.wait_closed()
+            finally:
+                del self._leaving[task]
 
 
 def _keep_alive(plain: Any) -> None:
